@@ -57,10 +57,11 @@ demo: setup-program ## Back up a real tree twice, restore it, compare, check
 demo-web: setup-program web ## The same, and then a server with all of it, to be looked at in a browser until Ctrl-C
 	@scripts/demo.sh web
 
-# Both halves run, so that one run tells all.
+# All parts run, so that one run tells all. The dashboard is tested with the program that the first part has built.
 define nextest
 failed=0; \
 cargo nextest run $(PROGRAM) --no-fail-fast $(1) || failed=1; \
+scripts/web.sh test || failed=1; \
 cargo nextest run $(OTHERS) $(ASSERTING) --no-fail-fast $(1) || failed=1; \
 exit $$failed
 endef

@@ -33,6 +33,8 @@ check) npm run --silent check ;;
 test)
   build
   failed=0
+  # The machine may be busy with other tests.
+  export PATIENCE_MS=${PATIENCE_MS:-60000}
   timeout --kill-after=20 600 npm run --silent test || failed=1
   timeout --kill-after=20 600 npm run --silent test:real || failed=1
   [ $failed = 0 ] || echo "web: tests in the browser have failed: see above" >&2

@@ -255,4 +255,7 @@ pub struct AuditVerdict {
     pub entries: u64,
     /// What is wrong with the first one that isn't as it was written.
     pub fault: Option<String>,
+    /// The newest entry as `NUMBER:HASH`, if all are as they were written. Kept elsewhere, it shows later that none of these
+    /// entries was changed since: `keepfast audit verify --anchor` compares it.
+    pub anchor: Option<String>,
 }

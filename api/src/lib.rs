@@ -10,6 +10,7 @@ pub mod access;
 pub mod analytics;
 pub mod approval;
 pub mod config;
+pub mod drill;
 pub mod error;
 pub mod event;
 pub mod health;

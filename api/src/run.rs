@@ -260,6 +260,11 @@ pub enum StartRun {
         /// Of this repository.
         repository: String,
     },
+    /// A restore on trial.
+    Drill {
+        /// This drill.
+        drill: String,
+    },
 }
 
 /// What came of asking for the end of a run.

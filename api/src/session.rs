@@ -81,6 +81,15 @@ pub struct PasswordProof {
     pub secret: String,
 }
 
+/// Where someone is who signs in with an account of elsewhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct OidcBegin {
+    /// The page of the dashboard to be sent to afterwards, as its path and query: `/plans/www`. Anything else leads to the
+    /// first page.
+    pub back: Option<String>,
+}
+
 /// What an issuer of accounts sends a browser back with.
 #[derive(Clone, Default, Serialize, Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]

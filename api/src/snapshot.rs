@@ -301,6 +301,41 @@ pub struct RetentionQuery {
     pub max_size: Option<String>,
 }
 
+/// What keeps which snapshots.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+pub struct KeptQuery {
+    /// Of this plan.
+    pub plan: String,
+    /// Only this one.
+    pub snapshot: Option<String>,
+}
+
+/// A snapshot, and what its plan's retention does with it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeptSnapshot {
+    /// The snapshot.
+    pub snapshot: String,
+    /// When its run began.
+    pub time: Timestamp,
+    /// Whether it is protected: no policy forgets it.
+    pub protected: bool,
+    /// What keeps it now, in words; if nothing does, it goes at the next run.
+    pub kept_by: Vec<String>,
+    /// After which of the coming runs it goes, if all of them are good: 1 is the next. Null if it stays as far as was looked
+    /// ahead.
+    pub goes_after_runs: Option<u64>,
+    /// When that run is due; null as well if its plan runs only when it is told to.
+    pub goes: Option<Timestamp>,
+    /// How far was looked ahead; null if no run is due.
+    pub foreseen_until: Option<Timestamp>,
+}
+
+impl Row for KeptSnapshot {
+    const COLUMNS: &'static [&'static str] =
+        &["snapshot", "time", "protected", "kept_by", "goes_after_runs", "goes", "foreseen_until"];
+}
+
 /// What was decided about a snapshot.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SnapshotStanding {

@@ -6,11 +6,13 @@ use keepfast_engine::error::{ChoiceError, Loss, PruneError};
 use keepfast_format::FormatError;
 use keepfast_operations::OperationsError;
 use keepfast_operations::error::{
-    ChoiceError as SelectionError, PlaceError, ResourcesError, SecretError, StoreError, TextError,
+    ChoiceError as SelectionError, DatabaseError, PlaceError, ResourcesError, SecretError, StoreError,
+    TextError,
 };
 
 use keepfast_server::ServerError;
 use keepfast_server::recovery::RecoveryError;
+use keepfast_sources::SourceError;
 
 use crate::engine_error;
 
@@ -39,6 +41,12 @@ pub fn way_on(error: &anyhow::Error) -> Option<&'static str> {
             }
             OperationsError::Choice(SelectionError::NotForgotten { .. }) => {
                 Some("`keepfast snapshots --forgotten` lists what can be brought back")
+            }
+            OperationsError::Database(DatabaseError::LogUnknown { .. }) => {
+                Some("`keepfast check` names the snapshots that can't be read")
+            }
+            OperationsError::Database(DatabaseError::Source(SourceError::Occupied { .. })) => {
+                Some("--replace lets the dump take its place, and --dry-run says what that would do")
             }
             OperationsError::Stream(error) if error.is_empty() => {
                 Some("if there is nothing to back up, and that is as it should be, use --allow-empty")

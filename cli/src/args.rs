@@ -2,24 +2,31 @@
 
 mod access;
 mod common;
+mod databases;
+mod drill;
 mod examples;
 mod inspect;
 mod keep;
 mod notify;
 mod plans;
+mod restore;
 mod service;
+mod wal;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use keepfast_engine::prune::UnusedLimit;
+use keepfast_operations::chunking::Chunking;
 use keepfast_operations::streams::StreamSource;
 use keepfast_operations::units;
 
 pub use access::{AccessCommand, AuditAction, Rights, RoleName, TokenAction, UserAction};
 pub use common::Common;
+pub use databases::{ContentFlag, DatabaseFlags, Sources, SourcesAction, TestSource};
+pub use drill::{Drill, DrillAction};
 pub use inspect::{Diff, Dump, Ls};
 pub use keep::Keep;
 pub use notify::{Notify, NotifyAction};
@@ -27,7 +34,9 @@ pub use plans::{
     AcceptAnomaly, Cleanup, Config, ConfigAction, Estimate, PausePlan, ResumePlan, RunPlan, Runs, RunsAction,
     Schedule, ScheduleAction, Serve,
 };
+pub use restore::{OverwriteWhen, Restore};
 pub use service::{InstallUnits, RemoveUnits, Service, ServiceAction, UNITS_DIRECTORY, Uninstall};
+pub use wal::{ExpireWal, GetWal, PushWal, ReceiveWal, RestoreWal, ShipWal, Wal, WalAction, WalStatus};
 
 /// Fast, deduplicating, encrypted backups.
 #[derive(Debug, Parser)]
@@ -62,6 +71,10 @@ pub enum Command {
     Snapshots(ListSnapshots),
     /// Forget snapshots, by their ids or by a policy
     Forget(Forget),
+    /// Try databases before they are backed up
+    Sources(Sources),
+    /// Keep the log of a PostgreSQL server, and restore the server to a moment
+    Wal(Wal),
     /// Change the labels of snapshots
     Tag(Tag),
     /// Remove files from existing snapshots
@@ -95,6 +108,8 @@ pub enum Command {
     Status,
     /// Keep the promises of all plans: run them when they are due, until told to stop
     Serve(Serve),
+    /// Restore on trial what plans have backed up, and show what that has proven
+    Drill(Drill),
     /// List, show, end and repeat runs
     Runs(Runs),
     /// Pause a plan: its slots are skipped, and it promises nothing meanwhile
@@ -138,8 +153,10 @@ impl Command {
             | Self::Resume(_)
             | Self::Uninstall(_)
             | Self::Manual(_) => false,
+            Self::Drill(options) => options.action.only_shows(),
             Self::Runs(options) => options.action.only_shows(),
             Self::Notify(options) => options.action.only_shows(),
+            Self::Wal(options) => options.action.only_shows(),
             Self::Access(command) => command.only_shows(),
             Self::Config(options) => !matches!(options.action, ConfigAction::Wizard { .. }),
             Self::Service(options) => {
@@ -160,6 +177,7 @@ impl Command {
             | Self::Check(_)
             | Self::Stats(_)
             | Self::Estimate(_)
+            | Self::Sources(_)
             | Self::Status
             | Self::Schedule(_)
             | Self::Metrics
@@ -192,7 +210,7 @@ pub struct Init {
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Backup {
     /// Files and directories to back up; with --command, the command and its arguments
-    #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "files_from", "streams"])]
+    #[arg(value_name = "PATH", required_unless_present_any = ["stdin", "files_from", "streams", "source"])]
     pub paths: Vec<PathBuf>,
     /// Also back up the paths in this file, one per line, taken literally; `-` is standard input
     #[arg(long, value_name = "FILE", conflicts_with_all = ["stdin", "command"])]
@@ -213,6 +231,9 @@ pub struct Backup {
     /// runs the command. If one fails, the others are ended and there is no snapshot
     #[arg(long = "stream", value_name = "NAME=COMMAND", value_parser = StreamSource::parse, conflicts_with_all = ["stdin", "command", "dry_run", "skip_if_unchanged"])]
     pub streams: Vec<StreamSource>,
+    /// Databases to back up as well, or alone.
+    #[command(flatten)]
+    pub databases: DatabaseFlags,
     /// Accept empty standard input or empty output; without this option, it counts as a failure
     #[arg(long)]
     pub allow_empty: bool,
@@ -286,6 +307,11 @@ pub struct Backup {
     /// The zstd compression level, from -7 (fastest) to 19 (smallest)
     #[arg(long, value_name = "LEVEL", default_value_t = 3, allow_negative_numbers = true, value_parser = clap::value_parser!(i32).range(-7..=19))]
     pub compression: i32,
+    /// Where files, or the stream of --stdin or --command, are cut into chunks: at places that the content decides
+    /// (`content`), at pages of a size (`pages:8KiB`), or at pages what begins as a file of SQLite, PostgreSQL or
+    /// InnoDB does, and everything else by content (`auto`)
+    #[arg(long, value_name = "HOW", default_value = "auto", value_parser = Chunking::parse)]
+    pub chunking: Chunking,
     /// Don't check sealed data by opening it before it is stored
     #[arg(long)]
     pub no_verify_writes: bool,
@@ -438,76 +464,6 @@ pub struct Filter {
     /// Only snapshots with this path
     #[arg(long = "path", value_name = "PATH")]
     pub paths: Vec<PathBuf>,
-}
-
-/// Options of `restore`.
-#[derive(Debug, Args)]
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
-pub struct Restore {
-    /// The snapshot: `latest`, `latest~N`, or the start of its id. `latest:/folder` restores only the
-    /// contents of that folder
-    #[arg(long, value_name = "ID", required_unless_present = "at")]
-    pub snapshot: Option<String>,
-    /// The newest snapshot made up to this time, such as "2026-01-15 14:30". The whole of that day, minute or
-    /// second counts
-    #[arg(long, value_name = "TIME", conflicts_with = "snapshot")]
-    pub at: Option<String>,
-    /// The directory to restore into
-    #[arg(long, value_name = "DIR")]
-    pub target: PathBuf,
-    /// Only snapshots of this writer, by the start of its id, and of the writers that it continues
-    #[arg(long, value_name = "ID")]
-    pub writer: Option<String>,
-    /// Only snapshots of this machine
-    #[arg(long)]
-    pub host: Option<String>,
-    /// Only snapshots with this label. Of several, by commas or several --tag, each must be there
-    #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
-    pub tags: Vec<String>,
-    /// Restore only this path of the snapshot, and what is below it
-    #[arg(long = "path", value_name = "PATH")]
-    pub paths: Vec<PathBuf>,
-    /// Restore only what matches this pattern, and what is below it
-    #[arg(long, value_name = "GLOB")]
-    pub include: Vec<String>,
-    /// Leave out what matches this pattern
-    #[arg(long, value_name = "GLOB")]
-    pub exclude: Vec<String>,
-    /// When to replace files that already exist
-    #[arg(long, value_enum, value_name = "WHEN")]
-    pub overwrite: Option<OverwriteWhen>,
-    /// Continue an interrupted restore into the same target: keep complete files, remove incomplete ones,
-    /// and write the rest
-    #[arg(long)]
-    pub resume: bool,
-    /// Remove what restored directories contain and the snapshot doesn't. Directories that only lead to what
-    /// was backed up, and other file systems below, are left alone
-    #[arg(long, requires = "overwrite")]
-    pub delete: bool,
-    /// Show what would be restored and removed, and write nothing
-    #[arg(short = 'n', long)]
-    pub dry_run: bool,
-    /// Afterwards read everything back, and compare content and metadata with the snapshot
-    #[arg(long)]
-    pub verify: bool,
-    /// Restore owners by number, even if their names are known here
-    #[arg(long)]
-    pub numeric_owners: bool,
-    /// Leave out devices, and drop setuid, setgid, capabilities and all other attributes that the
-    /// kernel trusts. Use it for snapshots of machines that you don't trust
-    #[arg(long)]
-    pub no_privileges: bool,
-}
-
-/// When to replace a file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum OverwriteWhen {
-    /// Always
-    Always,
-    /// If its size or modification time differs; otherwise only correct its mode, owner and attributes
-    IfChanged,
-    /// Never
-    Never,
 }
 
 /// Which snapshots, where paths mean something else.

@@ -6,6 +6,7 @@ mod colour;
 mod commands;
 mod complete;
 mod console;
+mod databases;
 mod lines;
 mod prompt;
 mod render;
@@ -18,6 +19,7 @@ mod units;
 mod usage;
 mod verdicts;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::FromArgMatches;
@@ -27,6 +29,7 @@ use keepfast_operations::OperationsError;
 use keepfast_operations::priority::be_nice;
 use keepfast_server::ServerError;
 use keepfast_server::access::AccessError;
+use keepfast_sources::postgres::wal::FAILED;
 
 use args::Arguments;
 
@@ -37,6 +40,8 @@ enum Outcome {
     Complete,
     /// It finished, but some files were skipped, or there are findings.
     WithFindings,
+    /// It has an exit code of its own, which another program understands.
+    Ended(u8),
 }
 
 fn main() -> ExitCode {
@@ -44,7 +49,10 @@ fn main() -> ExitCode {
     let parsed = Arguments::with_examples().try_get_matches();
     let arguments = match parsed.and_then(|matches| Arguments::from_arg_matches(&matches)) {
         Ok(arguments) => arguments,
-        Err(said) => return ExitCode::from(explain(said)),
+        Err(said) => {
+            let code = explain(said);
+            return ExitCode::from(if code != 0 && is_wal_get() { FAILED } else { code });
+        }
     };
     colour::set(arguments.common.color);
     raise_open_files();
@@ -54,6 +62,7 @@ fn main() -> ExitCode {
     let code = match commands::run(arguments) {
         Ok(Outcome::Complete) => complete(only_shows, json),
         Ok(Outcome::WithFindings) => 3,
+        Ok(Outcome::Ended(code)) => code,
         Err(error) => {
             let code = exit_code(&error);
             render::error(&error, code, json);
@@ -78,6 +87,12 @@ fn explain(mut said: clap::Error) -> u8 {
     }
     lines::raw(said.to_string().as_bytes());
     complete(true, false)
+}
+
+/// Whether a server asks for a file of its log. It takes low exit codes, also that of wrong usage, for the end of the log.
+fn is_wal_get() -> bool {
+    let words: Vec<OsString> = std::env::args_os().collect();
+    words.windows(2).any(|pair| matches!(pair, [one, other] if one == "wal" && other == "get"))
 }
 
 /// The usage of the command that an error is about. The error's own line lists all options that have a value, as if

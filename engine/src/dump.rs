@@ -1,4 +1,6 @@
-//! Writing one file of a snapshot to a stream, or all that is in a folder of it.
+//! Writing one file of a snapshot to a stream, or all that is in a folder of it; and reading files of one.
+
+mod reader;
 
 use std::io::{self, Write};
 use std::thread;
@@ -13,6 +15,7 @@ use keepfast_format::snapshot::Snapshot;
 use crate::error::{EngineError, Mismatch, Result};
 use crate::repo::{FrameCache, Index, Repository, Trees, gather};
 use crate::run::RunContext;
+pub use reader::{FileReader, SnapshotReader};
 
 /// Content that is fetched at once. The larger, the fewer frames are read twice when a file's
 /// chunks are scattered; three windows are in memory.

@@ -250,16 +250,16 @@ pub enum EngineError {
     /// A file of patterns.
     #[error("{0}")]
     PatternFile(PatternFileFlaw),
-    /// A stream whose end says that it has failed.
+    /// A stream whose end says that it has failed, or a folder whose program does.
     #[error("{}: {why}; no snapshot was made", String::from_utf8_lossy(name))]
     StreamFailed {
-        /// The stream's name in the snapshot.
+        /// The name of the stream or folder in the snapshot.
         name: Vec<u8>,
         /// What failed.
         why: String,
     },
-    /// A stream can't have its name.
-    #[error("a stream can't be stored as {:?}: {why}", String::from_utf8_lossy(name))]
+    /// A stream, or a folder that a program writes, can't have its name.
+    #[error("a stream or folder can't be stored as {:?}: {why}", String::from_utf8_lossy(name))]
     StreamName {
         /// The name.
         name: Vec<u8>,

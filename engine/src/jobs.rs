@@ -9,12 +9,15 @@
 
 use std::collections::VecDeque;
 use std::convert::Infallible;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 
 /// Jobs of type `J`, and pieces of type `P` that go first. Without a `P`, there are only jobs.
 pub struct Jobs<J, P = Infallible> {
     queue: Mutex<Queue<J, P>>,
     changed: Condvar,
+    /// Whether the work of all threads has ended; `queue` says it to those that wait. It says nothing about other memory.
+    stopped: AtomicBool,
     pieces_max: usize,
 }
 
@@ -44,7 +47,8 @@ impl<J, P> Jobs<J, P> {
     /// No jobs yet; at most `pieces_max` pieces will wait.
     pub fn new(pieces_max: usize) -> Self {
         let queue = Queue { stack: Vec::new(), pieces: VecDeque::new(), active: 0, stopped: false };
-        Self { queue: Mutex::new(queue), changed: Condvar::new(), pieces_max }
+        let stopped = AtomicBool::new(false);
+        Self { queue: Mutex::new(queue), changed: Condvar::new(), stopped, pieces_max }
     }
 
     /// Adds jobs; the last one is done first.
@@ -100,8 +104,14 @@ impl<J, P> Jobs<J, P> {
         }
     }
 
+    /// Whether the work of all threads has ended early.
+    pub fn is_stopped(&self) -> bool {
+        self.stopped.load(Ordering::Relaxed)
+    }
+
     /// Ends the work of all threads.
     pub fn stop(&self) {
+        self.stopped.store(true, Ordering::Relaxed);
         self.lock().stopped = true;
         self.changed.notify_all();
     }

@@ -1,5 +1,6 @@
 //! Why an operation can't begin. Messages name things, never a flag or a command of a front end.
 
+mod database;
 mod fetch;
 mod printed;
 mod secret;
@@ -9,11 +10,13 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use keepfast_drills::scratch::ScratchError;
 use keepfast_engine::EngineError;
 use keepfast_engine::nouns::counted;
 use keepfast_engine::retention::PolicyError;
 
 use crate::brake::Brake;
+pub use database::DatabaseError;
 pub use fetch::{FetchError, SecretErrorKind};
 use printed::printed;
 pub use secret::SecretError;
@@ -59,6 +62,9 @@ pub enum OperationsError {
     /// A path, or a list of paths or patterns, can't be used.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// A database can't be dumped or restored.
+    #[error(transparent)]
+    Database(#[from] DatabaseError),
     /// The store can't have a repository.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -89,6 +95,9 @@ pub enum OperationsError {
         "the password begins with a byte-order mark (U+FEFF), which an editor has put there: write it without"
     )]
     MarkedPassword(#[source] EngineError),
+    /// A drill has no folder to restore into.
+    #[error(transparent)]
+    Scratch(#[from] ScratchError),
     /// The engine or the store failed.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -114,6 +123,8 @@ impl OperationsError {
             ),
             Self::Secret(error) => matches!(error, SecretError::NotGiven { .. }),
             Self::Choice(error) => matches!(error, ChoiceError::NothingSaid),
+            Self::Database(error) => error.is_wrong_input(),
+            Self::Scratch(error) => matches!(error, ScratchError::Live { .. }),
             Self::Stream(_)
             | Self::Store(_)
             | Self::Brake { .. }
@@ -132,6 +143,15 @@ impl OperationsError {
     }
 }
 
+impl From<keepfast_sources::SourceError> for OperationsError {
+    fn from(error: keepfast_sources::SourceError) -> Self {
+        match error {
+            keepfast_sources::SourceError::Cancelled => Self::Engine(EngineError::Interrupted),
+            error => Self::Database(DatabaseError::Source(error)),
+        }
+    }
+}
+
 /// Why a text has no meaning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TextError {
@@ -144,6 +164,9 @@ pub enum TextError {
     /// It is no share.
     #[error("write a percentage below 100, such as 5% or 2.5%, a size, or unlimited")]
     Share,
+    /// It doesn't say how files are cut.
+    #[error("write auto, content, or pages: and a power of two from 512 to 64KiB, such as pages:8KiB")]
+    Chunking,
     /// It is no duration.
     #[error("write a time such as 90s, 30m, 2h or 1d")]
     Duration,
@@ -263,10 +286,10 @@ pub enum PlaceError {
     Random(String),
 }
 
-/// Why a stream can't be backed up.
+/// Why a stream, or a folder that a program writes, can't be backed up.
 #[derive(Debug, thiserror::Error)]
 pub enum StreamError {
-    /// One of the streams of a backup failed.
+    /// One of the streams or folders of a backup failed.
     #[error("{name}: {source}")]
     Of {
         /// Its name in the snapshot.
@@ -320,6 +343,12 @@ pub enum StreamError {
     Empty {
         /// What was empty.
         what: String,
+    },
+    /// What writes a folder has said why it failed.
+    #[error("{why}: no snapshot was made")]
+    Told {
+        /// What it has said.
+        why: String,
     },
     /// The run was cancelled before the program ended.
     #[error("the run was cancelled before {program} ended")]

@@ -41,6 +41,17 @@ impl SystemHost {
         )
     }
 
+    /// Another user for programs that need no rights, and the user's group: the one with this name, or else these numbers.
+    /// Only root can start a program as someone else, so there is none for other users.
+    #[must_use]
+    pub fn account(self, name: &str, otherwise: (u32, u32)) -> Option<(u32, u32)> {
+        if self.effective_user_id() != 0 {
+            return None;
+        }
+        let found = uzers::get_user_by_name(name);
+        Some(found.map_or(otherwise, |user| (user.uid(), user.primary_group_id())))
+    }
+
     /// The number of the user whose rights this process has.
     #[must_use]
     pub fn effective_user_id(self) -> u32 {

@@ -157,6 +157,12 @@ impl SharedRepository {
         &self.access.children
     }
 
+    /// Where secrets are kept that were read a short time ago, if that is wanted.
+    #[must_use]
+    pub fn kept_secrets(&self) -> Option<&SecretCache> {
+        self.access.secrets.as_deref()
+    }
+
     /// The store, as a run uses it.
     #[must_use]
     pub fn backend(&self, run: &RunContext) -> Arc<dyn Backend> {

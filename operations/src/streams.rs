@@ -1,4 +1,5 @@
-//! What a backup reads that isn't a file: an open descriptor, such as standard input, and the output of a command.
+//! What a backup takes that isn't a file: an open descriptor, such as standard input, the output of a command, and
+//! folders that a program writes.
 
 use std::io::{self, Read};
 use std::os::fd::OwnedFd;
@@ -7,7 +8,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use keepfast_backend::Cancel;
 use keepfast_engine::EngineError;
-use keepfast_engine::archive::Stream;
+use keepfast_engine::archive::{Folder, FolderSink, Stream};
+use keepfast_engine::chunk::cutting::CuttingChoice;
 use serde::{Deserialize, Serialize};
 
 use crate::child::{CancellableReader, ChildInput, Children, CommandLine, Ends, Started};
@@ -46,7 +48,23 @@ impl StreamSource {
     }
 }
 
-/// The streams of one backup, which are of use together: if one fails, the programs that write the others are ended.
+/// What a backup takes that isn't a file.
+#[derive(Default)]
+pub struct Inputs {
+    /// Streams, each of which becomes a file.
+    pub streams: Vec<Stream>,
+    /// Folders that programs write.
+    pub folders: Vec<Folder>,
+}
+
+impl From<Vec<Stream>> for Inputs {
+    fn from(streams: Vec<Stream>) -> Self {
+        Self { streams, ..Self::default() }
+    }
+}
+
+/// The streams and folders of one backup, which are of use together: if one fails, the programs that write the others are
+/// ended.
 pub struct StreamGroup {
     empty: Empty,
     ends: Ends,
@@ -61,7 +79,7 @@ struct ByteStream {
 }
 
 impl StreamGroup {
-    /// For one run; no stream yet.
+    /// For one run; nothing is in it.
     #[must_use]
     pub fn new(empty: Empty, run: &Cancel) -> Self {
         Self { empty, ends: run.into(), failure: Arc::default() }
@@ -83,7 +101,28 @@ impl StreamGroup {
         Ok(self.named(&source.name, stream.map_err(|error| error.of(&source.name))?))
     }
 
-    /// What a failed backup has failed of: the first stream that did, if one did.
+    /// A folder of this name, which `write` writes while the backup runs. What it waits for ends when [`Ends`] says so, or
+    /// when [`FolderSink::has_ended`] does.
+    #[must_use]
+    pub fn folder(
+        &self,
+        name: &str,
+        write: impl FnOnce(&dyn FolderSink, &Ends) -> Result<(), String> + Send + 'static,
+    ) -> Folder {
+        let (of, ends, failure) = (name.to_owned(), self.ends.clone(), Arc::clone(&self.failure));
+        let write = move |sink: &dyn FolderSink| {
+            write(sink, &ends).inspect_err(|why| {
+                // If the backup has ended before, the program has failed because of that.
+                if !sink.has_ended() {
+                    fail(&failure, StreamError::Told { why: why.clone() }.of(&of));
+                }
+                ends.group.cancel();
+            })
+        };
+        Folder { name: name.as_bytes().to_vec(), write: Box::new(write) }
+    }
+
+    /// What a failed backup has failed of: the first stream or folder that did, if one did.
     #[must_use]
     pub fn explain(&self, error: EngineError) -> OperationsError {
         let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -100,12 +139,13 @@ impl StreamGroup {
             finish().map_err(|error| {
                 let why = error.to_string();
                 // First why, then the end of the others: they fail because of it.
-                failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error.of(&of));
+                fail(&failure, error.of(&of));
                 ends.group.cancel();
                 why
             })
         };
-        Stream { name: name.as_bytes().to_vec(), reader, ended: Box::new(ended) }
+        let cutting = CuttingChoice::Auto;
+        Stream { name: name.as_bytes().to_vec(), reader, cutting, ended: Box::new(ended) }
     }
 
     fn output_of(&self, command: &CommandLine, children: &Children) -> Result<ByteStream, StreamError> {
@@ -130,6 +170,11 @@ impl StreamGroup {
         };
         Ok(ByteStream { reader: Box::new(reader), finish: Box::new(finish) })
     }
+}
+
+/// Notes a failure. The first one counts.
+fn fail(failure: &Mutex<Option<StreamError>>, error: StreamError) {
+    failure.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(error);
 }
 
 fn refuse_empty(empty: Empty, has_bytes: &AtomicBool, what: String) -> Result<(), StreamError> {
@@ -165,7 +210,10 @@ impl Read for Noting {
 
 #[cfg(test)]
 mod tests {
+    use std::io::{self, Read};
     use std::time::Instant;
+
+    use keepfast_engine::archive::{EntryAttributes, FolderSink, NewFile};
 
     use super::{Cancel, Children, CommandLine, Empty, EngineError, OwnedFd, StreamGroup, StreamSource};
 
@@ -235,6 +283,53 @@ mod tests {
         let error = group.explain(EngineError::Fenced).to_string();
         assert!(error.starts_with("failing: the command /bin/sh failed (exit status: 7)"), "{error}");
         assert!(matches!(group.explain(EngineError::Fenced).engine(), Some(EngineError::Fenced)));
+    }
+
+    /// A sink that takes nothing, of a backup that goes on or has ended.
+    struct NoSink {
+        has_ended: bool,
+    }
+
+    impl FolderSink for NoSink {
+        fn file(&self, _: &NewFile<'_>, _: &mut dyn Read) -> io::Result<u64> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn directory(&self, _: &[u8], _: EntryAttributes) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn symlink(&self, _: &[u8], _: &[u8], _: EntryAttributes) -> io::Result<()> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn has_ended(&self) -> bool {
+            self.has_ended
+        }
+    }
+
+    /// A folder that fails ends the streams and is what is told, unless it failed because the backup had ended.
+    #[test]
+    fn a_folder_that_fails_is_told_with_its_cause() {
+        for has_ended in [false, true] {
+            let group = StreamGroup::new(Empty::Refused, &Cancel::new());
+            let endless = shell("endless", "sleep 3600");
+            let mut endless = group.command(&endless, &Children::default()).expect("a shell is there");
+            let folder = group.folder("db", |_, ends| {
+                assert!(!ends.is_over());
+                Err("table users: permission denied".to_owned())
+            });
+            let failed = (folder.write)(&NoSink { has_ended });
+            assert_eq!(failed, Err("table users: permission denied".to_owned()));
+            assert!(endless.reader.read(&mut [0; 16]).is_err());
+            let explained = group.explain(EngineError::Fenced);
+            if has_ended {
+                assert!(matches!(explained.engine(), Some(EngineError::Fenced)), "{explained}");
+            } else {
+                let expected = "db: table users: permission denied: no snapshot was made";
+                assert_eq!(explained.to_string(), expected);
+            }
+        }
     }
 
     #[test]

@@ -236,6 +236,21 @@ pub struct Ended {
 }
 
 impl Running {
+    /// Whether the program has ended.
+    pub fn has_ended(&mut self) -> io::Result<bool> {
+        let has_ended = self.process.child.try_wait()?.is_some();
+        self.process.is_reaped |= has_ended;
+        Ok(has_ended)
+    }
+
+    /// Sends a signal to the program alone, unless it has ended.
+    pub fn signal(&self, signal: Signal) -> io::Result<()> {
+        if self.process.is_reaped {
+            return Ok(());
+        }
+        Ok(rustix::process::kill_process(Pid::from_child(&self.process.child), signal)?)
+    }
+
     /// Waits until the program ends. If it shall end before, it is killed, and there is no end to tell of.
     pub fn wait(mut self) -> io::Result<Option<Ended>> {
         let mut nap = Duration::from_millis(1);

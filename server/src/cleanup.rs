@@ -7,8 +7,10 @@ use keepfast_config::config::{Config, Definition};
 use keepfast_config::model::plan::Plan;
 use keepfast_engine::run::RunContext;
 use keepfast_operations::open::SharedRepository;
-use keepfast_operations::reports::{ForecastReport, ForgetReport};
-use keepfast_operations::requests::{Forecast, Forget, ForgetWhich, forecast as forecast_in, forget};
+use keepfast_operations::reports::{ForecastReport, ForgetReport, KeepingReport};
+use keepfast_operations::requests::{
+    Forecast, Forget, ForgetWhich, forecast as forecast_in, forget, keeping as keeping_in,
+};
 use keepfast_schedule::plan::JitterSeed;
 use serde::Serialize;
 
@@ -43,22 +45,57 @@ pub fn forecast(
     now: Timestamp,
     run: &RunContext,
 ) -> Result<PlanForecast> {
-    let runs = runs(config, definition, now)?;
-    let next_run = runs.first().copied();
-    let retention = retention::request(config, definition, host)?;
-    let forecast = retention.map(|retention| {
-        // Whole seconds are told: in the next one, all snapshots that there are lie in the past.
-        let soon = now.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
-        let imagined = if definition.value.enabled && runs.is_empty() { vec![soon] } else { runs };
-        let runs_unix_s = imagined.into_iter().map(Timestamp::as_second).collect();
-        forecast_in(&Forecast { retention, host: host.to_owned(), runs_unix_s }, shared, run)
-    });
+    let (next_run, request) = coming(config, definition, host, now)?;
+    let forecast = request.map(|request| forecast_in(&request, shared, run));
     Ok(PlanForecast {
         plan: definition.name.clone(),
         repository: definition.value.repository.name.clone(),
         next_run,
         forecast: forecast.transpose()?,
     })
+}
+
+/// What keeps a plan's snapshots, and when they go.
+#[derive(Debug, Clone)]
+pub struct PlanKeeping {
+    /// When its next run is due; nothing if it runs only when it is told to.
+    pub next_run: Option<Timestamp>,
+    /// What keeps each of them.
+    pub report: KeepingReport,
+}
+
+/// The same as [`forecast`], without what is freed; nothing if the plan has no retention, so that everything stays.
+pub fn keeping(
+    config: &Config,
+    definition: &Definition<Plan>,
+    host: &str,
+    shared: &SharedRepository,
+    now: Timestamp,
+    run: &RunContext,
+) -> Result<Option<PlanKeeping>> {
+    let (next_run, request) = coming(config, definition, host, now)?;
+    let Some(request) = request else { return Ok(None) };
+    Ok(Some(PlanKeeping { next_run, report: keeping_in(&request, shared, run)? }))
+}
+
+/// When a plan's next run is due, and what is to be foreseen; nothing if it has no retention.
+fn coming(
+    config: &Config,
+    definition: &Definition<Plan>,
+    host: &str,
+    now: Timestamp,
+) -> Result<(Option<Timestamp>, Option<Forecast>)> {
+    let runs = runs(config, definition, now)?;
+    let next_run = runs.first().copied();
+    let retention = retention::request(config, definition, host)?;
+    let request = retention.map(|retention| {
+        // Whole seconds are told: in the next one, all snapshots that there are lie in the past.
+        let soon = now.checked_add(SignedDuration::from_secs(1)).unwrap_or(now);
+        let imagined = if definition.value.enabled && runs.is_empty() { vec![soon] } else { runs };
+        let runs_unix_s = imagined.into_iter().map(Timestamp::as_second).collect();
+        Forecast { retention, host: host.to_owned(), runs_unix_s }
+    });
+    Ok((next_run, request))
 }
 
 /// The runs that are due in the coming time.
@@ -94,7 +131,7 @@ mod tests {
     use keepfast_operations::requests::{Backup, backup};
     use keepfast_operations::sources::PathSources;
 
-    use super::{PlanForecast, apply, forecast};
+    use super::{PlanForecast, apply, forecast, keeping};
     use crate::testing::repository::{Desk, config, run};
 
     const PLAN: &str = "[plan.www]\nrepository = \"main\"\nsource = [{ files = [\"/srv\"] }]\n";
@@ -143,6 +180,10 @@ mod tests {
         assert!((89..=91).contains(&said.runs), "a run each night for ninety days: {}", said.runs);
         assert!(said.frees_next_run.bytes > 0 && said.frees_in_all.bytes > said.frees_next_run.bytes);
         assert_eq!(said.frees_in_all.snapshots, 4);
+        let kept = keeping(&config, plan, "ann", &shared, now, &run()).expect("an answer");
+        let kept = kept.expect("it has retention");
+        assert_eq!((kept.report.snapshots, kept.report.until), (said.snapshots.clone(), said.until));
+        assert_eq!(kept.next_run, before.next_run);
         back_up(&desk, &shared, "e");
         let Some(ForgetReport::ByPolicy(done)) =
             apply(&config, plan, "ann", &shared, &run()).expect("it is done")

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use keepfast_config::config::{Config, Definition};
 use keepfast_config::files::{Facts, Files, Limits};
 use keepfast_config::load::{Loaded, load};
+use keepfast_config::model::drill::Drill;
 use keepfast_config::model::plan::Plan;
 use keepfast_operations::patterns;
 
@@ -48,6 +49,7 @@ impl Facts for ThisMachine {
     }
 
     fn has_drills(&self) -> bool {
+        // Not each plan needs one: a warning for each would drown others.
         false
     }
 
@@ -78,6 +80,14 @@ pub fn plan<'c>(config: &'c Config, name: &str) -> Result<&'c Definition<Plan>> 
     config.plans.get(name).ok_or_else(|| ServerError::NoPlan {
         name: name.to_owned(),
         known: config.plans.keys().cloned().collect(),
+    })
+}
+
+/// A drill by its name.
+pub fn drill<'c>(config: &'c Config, name: &str) -> Result<&'c Definition<Drill>> {
+    config.drills.get(name).ok_or_else(|| ServerError::NoDrill {
+        name: name.to_owned(),
+        known: config.drills.keys().cloned().collect(),
     })
 }
 
@@ -112,7 +122,7 @@ mod tests {
         let sample = format!("version = 1\n{}\n", lines.join("\n"));
         assert!(sample.contains("[plan.www]") && sample.contains("[[route]]"), "{sample}");
         assert_eq!(warnings(&sample), [""; 0]);
-        // No one asks for drills, which nothing carries out.
+        // No one asks for a drill of each plan.
         let silent = sample.split("[target.ops]").next().unwrap();
         assert_eq!(warnings(silent), ["C040"]);
     }

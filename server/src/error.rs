@@ -29,6 +29,14 @@ pub enum ServerError {
         /// The plans that there are.
         known: Vec<String>,
     },
+    /// No drill has this name.
+    #[error("there is no drill {name:?}; there is {}", known.join(", "))]
+    NoDrill {
+        /// What was asked for.
+        name: String,
+        /// The drills that there are.
+        known: Vec<String>,
+    },
     /// No repository has this name.
     #[error("there is no repository {name:?}; there is {}", known.join(", "))]
     NoRepository {
@@ -88,6 +96,14 @@ pub enum ServerError {
     Running {
         /// The plan.
         plan: String,
+        /// Its run.
+        run: String,
+    },
+    /// A run of the drill is not over.
+    #[error("drill {drill} is already running (run {run})")]
+    DrillRuns {
+        /// The drill.
+        drill: String,
         /// Its run.
         run: String,
     },
@@ -200,6 +216,7 @@ impl ServerError {
     pub fn is_wrong_input(&self) -> bool {
         match self {
             Self::NoPlan { .. }
+            | Self::NoDrill { .. }
             | Self::NoRun { .. }
             | Self::NoSnapshot { .. }
             | Self::SeveralRuns { .. }
@@ -215,6 +232,7 @@ impl ServerError {
             Self::Recovery(error) => error.is_wrong_input(),
             Self::Restore(error) => !matches!(error, RestoreError::File { .. }),
             Self::Running { .. }
+            | Self::DrillRuns { .. }
             | Self::Ended { .. }
             | Self::NoRetry { .. }
             | Self::StateFolder { .. }

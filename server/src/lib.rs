@@ -16,6 +16,7 @@ pub mod control;
 pub mod convert;
 pub mod daemon;
 pub mod definitions;
+pub mod drills;
 pub mod edits;
 pub mod error;
 pub mod estimate;

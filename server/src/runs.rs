@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::connect;
 use crate::daemon::jobs::Job;
 use crate::error::{Result, ServerError};
-use crate::running::{enabled, new_run};
+use crate::running::{self, enabled, new_run};
 use crate::state::{self, instant, now, stored};
 
 /// Parts of a log that are read at once.
@@ -239,6 +239,7 @@ pub async fn start(
 ) -> Result<Run> {
     let new = match job {
         Job::Backup { plan } => NewRun { id, ..new_run(enabled(config, plan)?, host, trigger)? },
+        Job::Drill { drill } => NewRun { id, ..running::drill::new_run(config, drill, trigger)? },
         // What it is asked for comes with it: `restores::start`.
         Job::Restore { run } => return Err(ServerError::NoRun { id: run.clone() }),
         Job::Check { repository } | Job::Prune { repository } => {
@@ -248,7 +249,7 @@ pub async fn start(
                 id,
                 kind: job.kind(),
                 // Not of a host, as with those that a schedule makes.
-                subject: RunSubject { plan: None, repository: Some(name), host: None },
+                subject: RunSubject { plan: None, repository: Some(name), host: None, drill: None },
                 trigger,
                 config: ConfigHash::new(definition.hash.to_string()).map_err(ServerError::name("hash"))?,
                 not_before: None,
@@ -375,8 +376,10 @@ pub async fn logs(store: &Store, folder: &Path, run: &Run) -> Result<Option<LogF
 /// Where the process that ran it has written its log.
 fn log_folder(folder: &Path, run: &Run, server: &ServerId) -> std::path::PathBuf {
     let logs = folder.join("logs");
-    match &run.subject.plan {
-        Some(plan) if state::single_plan(server).is_some() => logs.join(format!("plan-{plan}")),
+    let is_single = state::single_plan(server).is_some();
+    match (&run.subject.drill, &run.subject.plan) {
+        (Some(drill), _) if is_single => logs.join(format!("drill-{drill}")),
+        (None, Some(plan)) if is_single => logs.join(format!("plan-{plan}")),
         _ => logs.join("server"),
     }
 }

@@ -56,9 +56,14 @@ pub fn instant(at: UtcTime) -> Timestamp {
 
 /// A name of 128 random bits.
 pub fn random_name() -> Result<String> {
+    Ok(HEXLOWER.encode(&random_bytes()?))
+}
+
+/// 128 random bits.
+pub fn random_bytes() -> Result<[u8; 16]> {
     let mut bytes = [0; 16];
     getrandom::fill(&mut bytes).map_err(ServerError::Random)?;
-    Ok(HEXLOWER.encode(&bytes))
+    Ok(bytes)
 }
 
 /// This process in the state: a server of this name, in a life of its own.
@@ -122,6 +127,12 @@ fn folder_of_file(config: &Config) -> Option<PathBuf> {
 #[must_use]
 pub fn folders(config: &Config) -> BTreeSet<PathBuf> {
     folder_of_file(config).into_iter().chain([folder(config)]).collect()
+}
+
+/// The folder in which drills have theirs, unless they name another one. Backups leave it out.
+#[must_use]
+pub fn drills(config: &Config) -> PathBuf {
+    folder(config).join("drills")
 }
 
 /// Makes them, so that only their owner may enter.

@@ -1,6 +1,6 @@
 //! How each plan stands to its promise.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,6 +15,7 @@ use keepfast_store::{PlanId, Run, RunKind, Store, UtcTime};
 use serde::Serialize;
 
 use crate::convert::schedule;
+use crate::drills;
 use crate::error::{Result, ServerError};
 use crate::pauses::{self, Pauses};
 use crate::state::{instant, stored};
@@ -36,6 +37,8 @@ pub struct PlanStatus {
     pub promise_s: Option<u64>,
     /// When the run of its newest good snapshot began; null if there is none.
     pub achieved: Option<Timestamp>,
+    /// When a drill last showed that it can be restored; null if none did, or if it wasn't asked for.
+    pub proven: Option<Timestamp>,
     /// Since when it breaks its promise.
     pub overdue_since: Option<Timestamp>,
     /// Whether someone should be told of that.
@@ -145,6 +148,8 @@ struct Known {
     resumed: BTreeMap<PlanId, Timestamp>,
     /// Pauses that the configuration says.
     configured: Pauses,
+    /// When drills last showed that plans can be restored.
+    proven: BTreeMap<PlanId, Timestamp>,
 }
 
 impl Known {
@@ -168,7 +173,17 @@ impl Known {
         let paused = store.paused_plans().await?.into_iter().filter(is_open);
         let mut configured = Pauses::new();
         pauses::add_configured(&mut configured, config, host);
+        let mut proven = BTreeMap::new();
+        let drilled: BTreeSet<&str> =
+            config.drills.values().map(|drill| drill.value.plan.name.as_str()).collect();
+        for plan in drilled.into_iter().filter(|_| detail == Detail::Full) {
+            let plan = PlanId::new(plan).map_err(ServerError::name(plan))?;
+            if let Some(at) = drills::proven(store, &plan).await? {
+                proven.insert(plan, at);
+            }
+        }
         Ok(Self {
+            proven,
             good: times(store.good_starts(at).await?),
             last: last.into_iter().filter_map(|run| Some((run.subject.plan.clone()?, run))).collect(),
             working: working.collect(),
@@ -306,6 +321,7 @@ fn one(
         },
         promise_s: promise.map(|promise| promise.within.as_secs()),
         achieved,
+        proven: known.proven.get(plan).copied(),
         overdue_since: match stands {
             Some(Standing::Overdue { since, .. }) if definition.value.enabled => Some(since),
             _ => None,

@@ -7,69 +7,8 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+pub use crate::engine::Engine;
 use crate::error::{AddressError, Result};
-
-/// A kind of database.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Engine {
-    /// PostgreSQL.
-    Postgres,
-    /// MySQL.
-    Mysql,
-    /// MariaDB.
-    Mariadb,
-    /// MongoDB, and what speaks like it.
-    Mongodb,
-    /// Redis and Valkey.
-    Redis,
-    /// SQLite.
-    Sqlite,
-}
-
-impl Engine {
-    /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Postgres, Self::Mysql, Self::Mariadb, Self::Mongodb, Self::Redis, Self::Sqlite];
-
-    /// Its name in addresses, files and commands.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Postgres => "postgres",
-            Self::Mysql => "mysql",
-            Self::Mariadb => "mariadb",
-            Self::Mongodb => "mongodb",
-            Self::Redis => "redis",
-            Self::Sqlite => "sqlite",
-        }
-    }
-
-    /// The port that it listens to unless told otherwise. SQLite is a file.
-    #[must_use]
-    pub fn usual_port(self) -> Option<NonZeroU16> {
-        NonZeroU16::new(match self {
-            Self::Postgres => 5432,
-            Self::Mysql | Self::Mariadb => 3306,
-            Self::Mongodb => 27017,
-            Self::Redis => 6379,
-            Self::Sqlite => 0,
-        })
-    }
-}
-
-impl fmt::Display for Engine {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Postgres => "PostgreSQL",
-            Self::Mysql => "MySQL",
-            Self::Mariadb => "MariaDB",
-            Self::Mongodb => "MongoDB",
-            Self::Redis => "Redis",
-            Self::Sqlite => "SQLite",
-        })
-    }
-}
 
 /// A password. It isn't shown, and is wiped from memory.
 #[derive(Clone, PartialEq, Eq)]
@@ -96,7 +35,8 @@ impl fmt::Debug for Password {
 }
 
 /// Where a server or a database file is.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Place {
     /// In the network.
     Server {
@@ -130,21 +70,27 @@ pub enum Tls {
 }
 
 /// How to reach a database, or all databases of a server.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Address {
     /// Which kind.
     pub engine: Engine,
     /// Where it is.
     pub place: Place,
     /// Who connects.
+    #[serde(default)]
     pub user: Option<String>,
     /// The database; none means all, or the one that the engine takes without a name.
+    #[serde(default)]
     pub database: Option<String>,
-    /// The user's password.
+    /// The user's password. It is never written.
+    #[serde(skip)]
     pub password: Option<Password>,
     /// Whether the connection is encrypted.
+    #[serde(default)]
     pub tls: Tls,
     /// Certificates in PEM, of authorities to trust in addition to the system's.
+    #[serde(default)]
     pub ca_file: Option<PathBuf>,
 }
 

@@ -5,13 +5,9 @@ use std::path::PathBuf;
 
 use keepfast_process::tool::Account;
 
-use crate::address::{Address, Engine};
+use crate::address::Address;
 use crate::check::Check;
-use crate::context::Context;
-use crate::error::Result;
-use crate::files::Files;
 use crate::restore::Until;
-use crate::{mongodb, mysql, postgres, redis, sqlite};
 
 /// How to start a server.
 #[derive(Debug, Clone)]
@@ -48,38 +44,4 @@ pub enum Boot {
     Running(Booted),
     /// It can't be tested here, such as because this version isn't installed. That says nothing about the dump.
     NotHere(String),
-}
-
-/// Starts a server of the dump's engine in a folder of its own and restores the dump into it.
-pub fn boot(engine: Engine, files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> Result<Boot> {
-    match engine {
-        Engine::Postgres => postgres::boot(files, options, context),
-        Engine::Mysql | Engine::Mariadb => mysql::boot(files, options, context),
-        Engine::Mongodb => mongodb::boot(files, options, context),
-        Engine::Redis => redis::boot(files, options, context),
-        Engine::Sqlite => sqlite::boot(files, options, context),
-    }
-}
-
-/// Whether the data of a server is sound, by the engine's own programs and queries.
-pub fn examine(server: &Address, context: &Context<'_>) -> Result<Vec<Check>> {
-    match server.engine {
-        Engine::Postgres => postgres::examine(server, context),
-        Engine::Mysql | Engine::Mariadb => mysql::examine(server, context),
-        Engine::Mongodb => mongodb::examine(server, context),
-        Engine::Redis => redis::examine(server, context),
-        Engine::Sqlite => sqlite::examine(server, context),
-    }
-}
-
-/// The one value that a query answers, as text; none for NULL and for no row. With Redis the query is a command, with
-/// MongoDB a command as JSON.
-pub fn ask(server: &Address, query: &str, context: &Context<'_>) -> Result<Option<String>> {
-    match server.engine {
-        Engine::Postgres => postgres::ask(server, query, context),
-        Engine::Mysql | Engine::Mariadb => mysql::ask(server, query, context),
-        Engine::Mongodb => mongodb::ask(server, query, context),
-        Engine::Redis => redis::ask(server, query, context),
-        Engine::Sqlite => sqlite::ask(server, query, context),
-    }
 }

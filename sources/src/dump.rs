@@ -1,16 +1,10 @@
 //! Dumps: what is asked for, and what comes of it.
 
 use std::num::NonZeroU16;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-
-use crate::address::{Address, Engine};
-use crate::context::Context;
-use crate::error::Result;
-use crate::manifest::Manifest;
-use crate::sink::Sink;
-use crate::{mongodb, mysql, postgres, redis, sqlite};
 
 /// Which parts of a server a dump has. Empty lists mean everything. `*` and `?` in names stand for any letters and for one.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -68,6 +62,8 @@ pub struct DumpOptions {
     pub connect_timeout: Duration,
     /// More arguments for the program that dumps, if a program does.
     pub arguments: Vec<String>,
+    /// Folders in which programs are looked for before the usual ones.
+    pub programs: Vec<PathBuf>,
 }
 
 /// Two connections, everything, and no dump if something can't be read.
@@ -80,25 +76,7 @@ impl Default for DumpOptions {
             on_missing: OnMissing::Fail,
             connect_timeout: Duration::from_secs(10),
             arguments: Vec::new(),
+            programs: Vec::new(),
         }
     }
-}
-
-/// Dumps a database, or all of a server, as one consistent state wherever the engine can. When this returns well, the dump
-/// is whole, or its manifest says what is missing; otherwise what is in the sink is of no use.
-pub fn dump(
-    from: &Address,
-    options: &DumpOptions,
-    sink: &dyn Sink,
-    context: &Context<'_>,
-) -> Result<Manifest> {
-    let manifest = match from.engine {
-        Engine::Postgres => postgres::dump(from, options, sink, context),
-        Engine::Mysql | Engine::Mariadb => mysql::dump(from, options, sink, context),
-        Engine::Mongodb => mongodb::dump(from, options, sink, context),
-        Engine::Redis => redis::dump(from, options, sink, context),
-        Engine::Sqlite => sqlite::dump(from, options, sink, context),
-    }?;
-    manifest.write(sink)?;
-    Ok(manifest)
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use thiserror::Error;
 
-use crate::address::Engine;
+use crate::engine::Engine;
 
 /// The result of something that needs a database.
 pub type Result<T, E = SourceError> = std::result::Result<T, E>;
@@ -77,6 +77,22 @@ pub enum SourceError {
     Occupied {
         /// The database or file.
         object: String,
+    },
+    /// Something would mix what belongs to two servers, or take the place of what must stay.
+    #[error("{object}: {why}")]
+    Refused {
+        /// What.
+        object: String,
+        /// Why.
+        why: String,
+    },
+    /// A place has reached its limit.
+    #[error("{} is full: {why}", .path.display())]
+    Full {
+        /// The place.
+        path: PathBuf,
+        /// Which limit, and what happens now.
+        why: String,
     },
     /// This version, format or choice isn't supported.
     #[error("{object}: {why}")]

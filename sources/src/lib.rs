@@ -12,6 +12,8 @@ pub mod boot;
 pub mod check;
 pub mod context;
 pub mod dump;
+pub mod engine;
+pub mod engines;
 pub mod error;
 pub mod files;
 pub mod manifest;

@@ -42,6 +42,9 @@ pub struct Manifest {
     pub position: BTreeMap<String, String>,
     /// The databases.
     pub databases: Vec<Database>,
+    /// The files in the order in which they are read back, if that matters.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub order: Vec<String>,
     /// What was asked for and isn't there, and why.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub missing: Vec<Missing>,
@@ -114,6 +117,7 @@ impl Manifest {
             moment: None,
             position: BTreeMap::new(),
             databases: Vec::new(),
+            order: Vec::new(),
             missing: Vec::new(),
         }
     }

@@ -4,13 +4,7 @@ use std::num::NonZeroU16;
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::{Address, Engine};
 use crate::check::Check;
-use crate::context::Context;
-use crate::error::{Result, SourceError};
-use crate::files::Files;
-use crate::manifest::Manifest;
-use crate::{mongodb, mysql, postgres, redis, sqlite};
 
 /// What to restore, and how.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,48 +92,4 @@ pub struct RestoreReport {
     pub checks: Vec<Check>,
     /// What a person should know.
     pub warnings: Vec<String>,
-}
-
-/// What a restore would do. Changes nothing.
-pub fn plan(
-    files: &dyn Files,
-    to: &Address,
-    options: &RestoreOptions,
-    context: &Context<'_>,
-) -> Result<RestorePlan> {
-    let manifest = manifest_for(files, to)?;
-    match to.engine {
-        Engine::Postgres => postgres::plan(&manifest, files, to, options, context),
-        Engine::Mysql | Engine::Mariadb => mysql::plan(&manifest, files, to, options, context),
-        Engine::Mongodb => mongodb::plan(&manifest, files, to, options, context),
-        Engine::Redis => redis::plan(&manifest, files, to, options, context),
-        Engine::Sqlite => sqlite::plan(&manifest, files, to, options, context),
-    }
-}
-
-/// Restores, counts what is there afterwards, and compares.
-pub fn restore(
-    files: &dyn Files,
-    to: &Address,
-    options: &RestoreOptions,
-    context: &Context<'_>,
-) -> Result<RestoreReport> {
-    let manifest = manifest_for(files, to)?;
-    match to.engine {
-        Engine::Postgres => postgres::restore(&manifest, files, to, options, context),
-        Engine::Mysql | Engine::Mariadb => mysql::restore(&manifest, files, to, options, context),
-        Engine::Mongodb => mongodb::restore(&manifest, files, to, options, context),
-        Engine::Redis => redis::restore(&manifest, files, to, options, context),
-        Engine::Sqlite => sqlite::restore(&manifest, files, to, options, context),
-    }
-}
-
-fn manifest_for(files: &dyn Files, to: &Address) -> Result<Manifest> {
-    let manifest = Manifest::read(files)?;
-    let is_related = |engine| matches!(engine, Engine::Mysql | Engine::Mariadb);
-    if manifest.engine == to.engine || is_related(manifest.engine) && is_related(to.engine) {
-        return Ok(manifest);
-    }
-    let why = format!("the dump is of {}, and this is {}", manifest.engine, to.engine);
-    Err(SourceError::Unsupported { object: to.to_string(), why })
 }

@@ -2,12 +2,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::address::{Address, Engine};
-use crate::context::Context;
-use crate::dump::DumpOptions;
-use crate::error::Result;
-use crate::{mongodb, mysql, postgres, redis, sqlite};
-
 /// What was found of a server.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Survey {
@@ -70,16 +64,5 @@ impl Survey {
     #[must_use]
     pub fn is_whole(&self) -> bool {
         self.findings.iter().all(|finding| finding.weight == Weight::Advice)
-    }
-}
-
-/// Connects, and looks at what a dump would have. Reads no row.
-pub fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Result<Survey> {
-    match of.engine {
-        Engine::Postgres => postgres::survey(of, options, context),
-        Engine::Mysql | Engine::Mariadb => mysql::survey(of, options, context),
-        Engine::Mongodb => mongodb::survey(of, options, context),
-        Engine::Redis => redis::survey(of, options, context),
-        Engine::Sqlite => sqlite::survey(of, options, context),
     }
 }

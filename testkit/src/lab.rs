@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use keepfast_backend::{Backend, LocalBackend, MemoryBackend};
-use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, ParentChoice, Source, archive};
+use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, CuttingRules, ParentChoice, Source, archive};
 use keepfast_engine::check::{CheckOptions, CheckReport, ReadData, check};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::forget;
@@ -92,6 +92,7 @@ pub fn archive_options() -> ArchiveOptions {
         follow_sources: false,
         follow: false,
         read_special: false,
+        cutting: CuttingRules::default(),
         stored_as: None,
         skip_if_unchanged: false,
         ignore_ctime: false,
@@ -442,6 +443,7 @@ impl Opened {
             paths: Vec::new(),
             include: Patterns::default(),
             exclude: Patterns::default(),
+            sample: None,
             overwrite: Overwrite::Refuse,
             resume: false,
             delete: false,

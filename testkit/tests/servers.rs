@@ -7,7 +7,7 @@ use std::os::unix::net::UnixStream;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
-use keepfast_testkit::servers::{Kind, PostgresServer, Server};
+use keepfast_testkit::servers::{Kind, PostgresServer, PostgresVersion, Server};
 
 /// What an unsigned request is answered with: the status, and the whole answer.
 fn ask(server: &Server, method: &str, path: &str) -> (u16, String) {
@@ -71,6 +71,18 @@ fn postgres_survives_a_kill() {
     assert!(UnixStream::connect(&socket).is_err(), "PostgreSQL still listens");
     server.restart();
     server.execute(&one, "INSERT INTO kept VALUES (1)");
+}
+
+/// Each version that is installed can be chosen, and has the settings that it is given.
+#[test]
+fn postgres_of_each_version_has_its_settings() {
+    let majors = PostgresVersion::ALL.map(|version| {
+        let server = PostgresServer::of(version, &["work_mem=7MB"]);
+        assert_eq!(server.query("postgres", "SHOW work_mem"), "7MB");
+        server.query("postgres", "SELECT current_setting('server_version_num')::int / 10000")
+    });
+    assert_eq!(majors[1], "18");
+    assert_ne!(majors[0], majors[1]);
 }
 
 /// Tests of one process share a server, and it is gone when they are done with it.

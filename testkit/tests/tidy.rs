@@ -33,6 +33,7 @@ const SILENT: &[&str] = &[
     "server/observe",
     "process",
     "sources",
+    "drills",
     "repo-format",
     "backend",
     "engine",
@@ -44,7 +45,8 @@ const SILENT: &[&str] = &[
     "model",
 ];
 /// Crates whose messages any front end shows.
-const SPEECHLESS: &[&str] = &["process", "repo-format", "backend", "engine", "sources", "operations"];
+const SPEECHLESS: &[&str] =
+    &["process", "repo-format", "backend", "engine", "sources", "drills", "operations"];
 const LOUD_MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
 const LOUD_PATHS: &[&[&str]] = &[&["std", "env"], &["SystemTime", "now"], &["Instant", "now"]];
 /// Modules in which such a path is what they are for: the facts of this machine, and references to secrets.

@@ -42,6 +42,7 @@ export const controlText = (plural: Plural) => ({
   newRepository: {
     title: "New repository",
     name: "Name",
+    taken: "A repository has this name",
     where: "Where",
     kinds: [
       ["directory", "Directory"],
@@ -162,6 +163,10 @@ export const controlText = (plural: Plural) => ({
     removed: (name: string, plans: number) => `${name} is removed, and ${plural(plans, "plan")} with it; all snapshots are still there`,
     noPlans: "No plan belongs to it. A plan says so itself:",
     noRepositories: "No repository belongs to it.",
+    stored: "What its plans store",
+    storedWhy: "Newest snapshots: the size of their files. Added: what backups have stored in 90 days, without what prunes have freed since.",
+    newest: "Newest snapshot",
+    added: "Added in 90 days",
   },
 
   approvals: {

@@ -99,7 +99,7 @@ export const figuresText = (plural: Plural) => ({
     notMeasured: "Not measured",
     advice: "What can be done",
     noAdvice: "Nothing has to be done",
-    noAdviceWhy: "There is room, and checks and prunes run.",
+    noAdviceWhy: "No repository is short of room, and none that has snapshots lacks a check or a prune that it needs.",
     urgency: { high: "Urgent", medium: "Soon", low: "Good to know" } as Record<string, string>,
     chart: (name: string) => `Storage of ${name}`,
     storedName: "Stored",

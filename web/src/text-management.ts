@@ -282,8 +282,10 @@ export const managementText = (plural: Plural) => ({
   audit: {
     lead: "Every change and every login. Entries are chained by hashes, so that a removed or altered one is found.",
     verify: "Verify",
+    verdict: "Whether the audit is as it was written",
     sound: (count: number) => `${plural(count, "entry", "entries")}, all as they were written`,
     unsound: "An entry isn't as it was written",
+    anchorWhy: "A person who can write to the database could compute all hashes again. Keep this line elsewhere and compare later, or compare with backups of the state:",
     at: "When",
     user: "Who",
     action: "Action",

@@ -1,5 +1,6 @@
 // The words of single pages.
 import { controlText } from "./text-control";
+import { drillText } from "./text-drills";
 import { figuresText } from "./text-figures";
 import { managementText } from "./text-management";
 import { restoreText } from "./text-restore";
@@ -15,6 +16,7 @@ export const pagesText = (plural: Plural) => ({
   ...snapshotText(plural),
   ...retentionText(plural),
   ...restoreText(plural),
+  ...drillText(),
 
   overview: {
     title: "Overview",

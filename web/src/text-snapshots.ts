@@ -63,6 +63,23 @@ export const snapshotText = (plural: Plural) => ({
     tagHelp: "A tag makes another snapshot with the same content in its place, with an id of its own.",
   },
 
+  kept: {
+    by: "Kept by",
+    untilWhen: "Until",
+    column: "Kept until",
+    nothing: "Nothing: it goes at the next run",
+    ifGood: "if all runs until then are good",
+    protected: "its protection ends",
+    nextRun: (day: string) => `the next run, ${day}`,
+    nextByHand: "the next run",
+    until: (day: string) => day,
+    runs: (count: number) => `${plural(count, "more run")}`,
+    atLeast: (day: string) => `at least ${day}`,
+    noRun: "further notice: no run is due",
+    noRetention: "No retention decides about it: it stays until someone forgets it.",
+    noPlan: "Its plan isn't defined any more: it stays until someone forgets it.",
+  },
+
   browse: {
     root: "All of it",
     path: "Where",

@@ -17,6 +17,8 @@ export async function open({ width = 1280, height = 800, theme = "light", reduce
       "--no-sandbox",
       "--headless=new",
       "--disable-gpu",
+      // Containers have little of it.
+      "--disable-dev-shm-usage",
       "--disable-quic",
       "--no-first-run",
       "--disable-background-networking",

@@ -196,8 +196,31 @@ visit("people sign in with an account of elsewhere where the server offers it, a
   server.state.oidc = true;
   await page.goto(`${server.url}/?sign_in=no_role`);
   const link = page.getByRole("link", { name: "Sign in with your organization" });
-  assert.equal(await link.getAttribute("href"), "/api/v1/session/oidc");
+  assert.equal(await link.getAttribute("href"), "/api/v1/session/oidc?back=%2F");
   await page.getByRole("alert").filter({ hasText: "none of your groups has a role here" }).waitFor();
+  // Afterwards one is on the page where one was.
+  await page.goto(`${server.url}/snapshots?plan=www&sign_in=denied`);
+  assert.equal(await link.getAttribute("href"), "/api/v1/session/oidc?back=%2Fsnapshots%3Fplan%3Dwww");
+});
+
+visit("a project says what its plans store", { path: "/projects/shop" }, async (page) => {
+  const card = page.getByRole("region", { name: "What its plans store" });
+  await card.getByText("Added: what backups have stored in 90 days").waitFor();
+  for (const [plan, newest] of [["shop-db", "19.6 GiB"], ["www", "39.1 GiB"], ["In all", "58.7 GiB"]]) {
+    await card.getByRole("row").filter({ hasText: plan }).getByText(newest).waitFor();
+  }
+});
+
+visit("new repositories are made on their page, with names that are free", { path: "/repositories" }, async (page, server) => {
+  await page.getByRole("button", { name: "New repository" }).click();
+  const dialog = page.getByRole("dialog", { name: "New repository" });
+  await dialog.getByLabel("Name").fill("main");
+  await dialog.getByText("A repository has this name").waitFor();
+  await dialog.getByLabel("Name").fill("vault");
+  await dialog.getByText("It will be managed.d/repository-vault.toml").waitFor();
+  await dialog.getByRole("button", { name: "Save and follow" }).click();
+  await dialog.waitFor({ state: "hidden" });
+  assert.ok(server.requests.includes("PUT /config/managed/repository-vault"), server.requests.join());
 });
 
 visit("a viewer is offered no definition, no member and no project", { path: "/projects/shop", role: "viewer" }, async (page, server) => {
@@ -206,6 +229,32 @@ visit("a viewer is offered no definition, no member and no project", { path: "/p
   await page.goto(`${server.url}/config?tab=managed`);
   await page.getByText("plan-www.toml").waitFor();
   assert.equal(await page.getByRole("link", { name: "New definition" }).count(), 0);
+});
+
+visit("each list is exported with all its rows, as CSV and as JSON", { path: "/plans?standing=overdue" }, async (page, server) => {
+  const lists = {
+    "/plans?standing=overdue": "/plans.csv?standing=overdue&",
+    "/runs?plan=www": "/runs.csv?plan=www&",
+    "/snapshots?search=shop": "/snapshots.csv?search=shop&",
+    "/repositories": "/repositories.csv?",
+    "/projects": "/projects.csv?",
+    "/problems?tab=resolved": "/problems.csv?state=resolved&",
+    "/problems?tab=patterns": "/patterns.csv?",
+    "/notifications?tab=deliveries": "/deliveries.csv?",
+    "/config?tab=files": "/config/files.csv?",
+    "/access?tab=tokens": "/tokens.csv?",
+    "/approvals": "/approvals.csv?open=true&",
+    "/schedule": "/schedule.csv?",
+    "/audit?who=ann": "/audit.csv?who=ann&",
+    "/plans/www/retention": "/retention/snapshots.csv?plan=www&",
+  };
+  for (const [path, list] of Object.entries(lists)) {
+    await page.goto(server.url + path);
+    await page.getByRole("button", { name: "Export", exact: true }).click();
+    const hrefs = await page.getByRole("menuitem").evaluateAll((links) => links.map((link) => link.getAttribute("href")));
+    assert.deepEqual(hrefs, [`/api/v1${list}limit=1000000`, `/api/v1${list.replace(".csv", ".json")}limit=1000000`], path);
+    await page.keyboard.press("Escape");
+  }
 });
 
 scene("pages of definitions, projects and requests are whole in the dark and on a phone, and on an empty server", async (opened) => {

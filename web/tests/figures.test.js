@@ -37,8 +37,12 @@ visit("the period is chosen by the keyboard, or by two days, and the plan by a l
   await page.getByText(/ of 10 backups/).waitFor();
   const last = asked(server, "/analytics?").find((request) => request.includes("from=2026-10-01&until=2026-10-10") && request.includes("plan=www"));
   assert.ok(last, asked(server, "/analytics?").join("\n"));
-  const href = await page.getByRole("link", { name: "Export as CSV" }).first().getAttribute("href");
-  assert.match(href, /^\/api\/v1\/analytics\/points\.csv\?from=2026-10-01&until=2026-10-10&by=day&plan=www/);
+  await page.getByRole("button", { name: "Export", exact: true }).click();
+  const csv = await page.getByRole("menuitem", { name: "CSV" }).getAttribute("href");
+  assert.match(csv, /^\/api\/v1\/analytics\/points\.csv\?from=2026-10-01&until=2026-10-10&by=day&plan=www/);
+  const json = await page.getByRole("menuitem", { name: "JSON" }).getAttribute("href");
+  assert.equal(json, csv.replace("points.csv", "points.json"));
+  await page.keyboard.press("Escape");
 });
 
 visit("plans are sorted by a press on a heading", { path: "/analytics" }, async (page) => {
@@ -83,7 +87,9 @@ visit("logs are searched by level, plan and words, and say how far back was look
   await page.waitForFunction(() => [...document.querySelectorAll("ol li")].every((line) => line.className.includes("error")));
   await page.getByLabel("Plan").selectOption("shop-db");
   await page.getByLabel("Time").selectOption("24");
-  const href = await page.getByRole("link", { name: "Export as CSV" }).getAttribute("href");
+  await page.getByRole("button", { name: "Export" }).click();
+  const href = await page.getByRole("menuitem", { name: "CSV" }).getAttribute("href");
+  await page.keyboard.press("Escape");
   assert.match(href, /^\/api\/v1\/logs\.csv\?level=error&plan=shop-db&from=20/);
   await page.getByLabel("Level").selectOption("");
   await page.getByLabel("Plan").selectOption("");

@@ -40,8 +40,11 @@ const pages = {
   run: `${server.url}/runs/${running}`,
   "run-failed": `${server.url}/runs/${failed}`,
   repositories: `${server.url}/repositories`,
+  "repositories-new": [`${server.url}/repositories`, (page) => page.getByRole("button", { name: "New repository" }).click()],
+  "repositories-empty": `${empty.url}/repositories`,
   repository: `${server.url}/repositories/main`,
   snapshots: `${server.url}/snapshots`,
+  "snapshots-of-plan": `${server.url}/snapshots?plan=www`,
   snapshot,
   "snapshot-protected": `${server.url}/snapshots/main/${server.state.snapshots[3].snapshot}`,
   browse: `${snapshot}/files?path=/srv/www`,
@@ -67,6 +70,10 @@ const pages = {
   schedule: `${server.url}/schedule`,
   access: `${server.url}/access`,
   audit: `${server.url}/audit`,
+  "audit-verified": [`${server.url}/audit`, async (page) => {
+    await page.getByRole("button", { name: "Verify" }).click();
+    await page.getByText("as they were written").waitFor();
+  }],
   logs: `${server.url}/logs`,
   "logs-own": `${server.url}/logs?time=own&level=warning`,
   analytics: `${server.url}/analytics`,
@@ -88,6 +95,7 @@ const pages = {
     await page.getByText("Changed").waitFor();
   }],
   "project-member": [`${server.url}/projects/shop`, (page) => page.getByRole("button", { name: "Change what chen may do" }).click()],
+  export: [`${server.url}/snapshots?plan=photos`, (page) => page.getByRole("button", { name: "Export" }).click()],
   bell: [`${server.url}/plans`, (page) => page.getByRole("button", { name: /^Notifications/ }).click()],
   "sign-in": out.url,
   setup: setup.url,

@@ -3,12 +3,39 @@
 /// Commands, with the words between them and their options, and examples of each: without `keepfast` in front.
 const EXAMPLES: &[(&str, &[&str])] = &[
     ("init", &["--repo /srv/backup init", "--repo s3://bucket/prefix init"]),
-    ("backup", &["backup /home /etc --exclude '*.tmp'", "backup --stream 'db.sql=pg_dump shop' /srv/www"]),
+    (
+        "backup",
+        &[
+            "backup /home /etc --exclude '*.tmp'",
+            "backup --source postgres://backup@db.example.org/shop /srv/www",
+            "backup --stream 'list.txt=dpkg -l' /srv/www",
+        ],
+    ),
     (
         "restore",
         &[
             "restore --snapshot latest --target /tmp/out",
             "restore --at 2026-01-15 --path /etc --target /tmp/out",
+            "restore --snapshot latest --database postgres://admin@db.example.org/shop_copy --dry-run",
+        ],
+    ),
+    ("sources", &["sources test shop-db"]),
+    ("sources test", &["sources test shop-db", "sources test --source mariadb://backup@localhost"]),
+    ("wal", &["wal status shop", "wal ship --spool /var/spool/keepfast/shop shop --every 1m"]),
+    ("wal push", &["wal push --spool /var/spool/keepfast/shop pg_wal/000000010000000A000000FF"]),
+    (
+        "wal receive",
+        &["wal receive --spool /var/spool/keepfast/shop --source postgres://backup@db.example.org"],
+    ),
+    ("wal ship", &["wal ship --spool /var/spool/keepfast/shop shop --every 1m"]),
+    ("wal get", &["wal get shop 000000010000000A000000FF pg_wal/RECOVERYXLOG"]),
+    ("wal status", &["wal status --spool /var/spool/keepfast/shop shop"]),
+    ("wal expire", &["wal expire --dry-run shop"]),
+    (
+        "wal restore",
+        &[
+            "wal restore --into /srv/restored --until 2026-01-15T14:30:00Z shop",
+            "wal restore --snapshot 5a3f09c1:/shop --into /srv/restored --copy-log shop",
         ],
     ),
     ("snapshots", &["snapshots", "snapshots --host web1 --tag plan:www"]),
@@ -36,6 +63,10 @@ const EXAMPLES: &[(&str, &[&str])] = &[
             "serve --recover --repo s3://bucket/backup --password-file /root/backup-password",
         ],
     ),
+    ("drill", &["drill run www-weekly", "drill list"]),
+    ("drill run", &["drill run www-weekly"]),
+    ("drill list", &["drill list"]),
+    ("drill show", &["drill show www-weekly", "--json drill show 5a3f09c1"]),
     ("runs", &["runs list", "runs logs 5a3f09c1"]),
     ("runs list", &["runs list --plan www", "runs list --verdict failed -n 50"]),
     ("runs show", &["runs show 5a3f09c1"]),

@@ -142,7 +142,7 @@ pub enum RunsAction {
         /// Only with this repository, by its name in the configuration
         #[arg(long, value_name = "NAME")]
         repository: Option<String>,
-        /// Only that do this: backup, check, prune
+        /// Only that do this: backup, check, prune, drill, restore
         #[arg(long, value_name = "KIND")]
         kind: Option<String>,
         /// Only with this verdict: ok, findings, failed, missed, skipped, cancelled, lost

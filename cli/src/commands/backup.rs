@@ -1,8 +1,10 @@
 //! `keepfast backup`.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
+use keepfast_operations::chunking::ChunkingBelow;
 use keepfast_operations::reports::BackupReport;
 use keepfast_operations::requests::{self, backup_with};
 use keepfast_operations::sources::PathSources;
@@ -12,13 +14,14 @@ use super::outcome_of;
 use crate::args::{Backup, Common};
 use crate::console::Console;
 use crate::usage::Usage;
-use crate::{Outcome, render, settings, sources, streams};
+use crate::{Outcome, databases, render, settings, sources, streams};
 
 /// Backs up.
 pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
     let console = Console::new(common)?;
     let is_only_stream = options.stdin || options.command;
     let has_streams = is_only_stream || !options.streams.is_empty();
+    let databases = databases::of(&options.databases)?;
     if options.stdin_name.is_some() && !is_only_stream {
         return Err(Usage("--stdin-name goes with --stdin or --command".to_owned()).into());
     }
@@ -34,7 +37,7 @@ pub fn run(common: &Common, options: &Backup) -> Result<Outcome> {
         follow_sources: options.follow_sources,
         read_special: options.read_special,
     };
-    let request = requests::Backup { sources, ..request_of(common, options, &console) };
+    let request = requests::Backup { sources, databases, ..request_of(common, options, &console) };
     let shared = super::shared(common, &console)?;
     let start = |group: &_| streams::start(options, group);
     let report = console
@@ -73,6 +76,7 @@ fn request_of(common: &Common, options: &Backup, console: &Console) -> requests:
         compression_level: options.compression,
         verify_writes: !options.no_verify_writes,
         estimate: console.is_watched(),
+        chunking: vec![ChunkingBelow { path: PathBuf::from("/"), chunking: options.chunking }],
         resources: common.resources(),
         ..requests::Backup::default()
     }

@@ -5,8 +5,10 @@ mod anomaly;
 mod audit;
 mod backup;
 mod check;
+mod databases;
 mod delivery;
 mod doctor;
+mod drill;
 mod edit;
 mod forget;
 mod init;
@@ -26,6 +28,7 @@ mod service;
 mod snapshots;
 mod told;
 mod uninstall;
+mod wal;
 mod wizard;
 
 use anyhow::Result;
@@ -45,8 +48,10 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Init(options) => init::run(&common, &options),
         Command::Backup(options) => backup::run(&common, &options),
         Command::Restore(options) => restore::run(&common, &options),
+        Command::Sources(options) => databases::sources(&common, &options.action),
         Command::Snapshots(options) => snapshots::run(&common, &options),
         Command::Forget(options) => forget::run(&common, &options),
+        Command::Wal(options) => wal::run(&common, &options.action),
         Command::Tag(options) => edit::tag(&common, &options),
         Command::Rewrite(options) => edit::rewrite(&common, &options),
         Command::Undelete(options) => forget::undelete(&common, &options),
@@ -64,6 +69,7 @@ pub fn run(arguments: Arguments) -> Result<Outcome> {
         Command::Status => plans::status(&common),
         Command::Serve(options) if options.recover => recover::run(&common, &options),
         Command::Serve(_) => serve::serve(&common),
+        Command::Drill(options) => drill::run(&common, &options.action),
         Command::Runs(options) => runs::runs(&common, &options.action),
         Command::Pause(options) => runs::pause(&common, &options),
         Command::Resume(options) => runs::resume(&common, &options),

@@ -129,6 +129,9 @@ pub fn status(common: &Common) -> Result<Outcome> {
 
 fn print_status(plans: &[PlanStatus]) {
     let now = Timestamp::now();
+    let proven = |plan: &PlanStatus| {
+        plan.proven.map_or_else(|| "never".to_owned(), |at| format!("{} ago", age(at, now)))
+    };
     let rows = plans.iter().map(|plan| {
         let achieved = plan.achieved.map_or_else(|| "never".to_owned(), |at| format!("{} ago", age(at, now)));
         let last = plan.last.as_ref().map_or("none yet", |last| last.verdict.unwrap_or(last.state));
@@ -137,6 +140,7 @@ fn print_status(plans: &[PlanStatus]) {
             plan.plan.clone(),
             plan.promise_s.map_or_else(|| "-".to_owned(), |seconds| in_words(Duration::from_secs(seconds))),
             achieved,
+            proven(plan),
             plan.next.map_or_else(|| "-".to_owned(), |next| format!("in {}", age(now, next))),
             last.to_owned(),
             plan.last.as_ref().and_then(|last| last.error.clone()).unwrap_or_default(),
@@ -149,7 +153,7 @@ fn print_status(plans: &[PlanStatus]) {
         _ => None,
     };
     marked_table(
-        &["STANDING", "PLAN", "PROMISE", "NEWEST GOOD", "NEXT", "LAST RUN", ""],
+        &["STANDING", "PLAN", "PROMISE", "NEWEST GOOD", "PROVEN", "NEXT", "LAST RUN", ""],
         rows,
         standing_colour,
     );
@@ -267,9 +271,6 @@ fn check(common: &Common, resolve: bool) -> Result<Outcome> {
     let Some(config) = config else {
         return Err(Usage("the configuration has errors".to_owned()).into());
     };
-    if !common.json && !config.drills.is_empty() {
-        render::note("note", "drills are read and checked, and nothing carries them out yet", false);
-    }
     let mut is_well = report.diagnostics().all().is_empty();
     if resolve {
         is_well &= opens_all(common, &config)?;

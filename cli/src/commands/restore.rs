@@ -1,6 +1,7 @@
 //! `keepfast restore`.
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::Result;
@@ -12,13 +13,16 @@ use keepfast_operations::reports::RestoreReport;
 use keepfast_operations::requests::{self, restore};
 
 use super::outcome_of;
-use crate::Outcome;
 use crate::args::{Common, OverwriteWhen, Restore};
 use crate::console::Console;
 use crate::render::{self, counted};
+use crate::{Outcome, databases};
 
 /// Restores.
 pub fn run(common: &Common, options: &Restore) -> Result<Outcome> {
+    if let Some(to) = &options.database {
+        return super::databases::restore(common, options, &databases::address(to)?);
+    }
     let console = Console::new(common)?;
     let request = request_of(common, options);
     let shared = super::shared(common, &console)?;
@@ -59,14 +63,20 @@ fn request_of(common: &Common, options: &Restore) -> requests::Restore {
         numeric_owners: options.numeric_owners,
         no_privileges: options.no_privileges,
         resources: common.resources(),
-        ..requests::Restore::latest_into(options.target.clone())
+        ..requests::Restore::latest_into(target_of(options))
     }
+}
+
+/// The directory. The parser of the flags asks for one.
+fn target_of(options: &Restore) -> PathBuf {
+    options.target.clone().unwrap_or_default()
 }
 
 /// What to do after a restore that was stopped.
 fn advise(error: OperationsError, options: &Restore) -> anyhow::Error {
     let is_stopped = matches!(error.engine(), Some(EngineError::RestoreInterrupted));
-    let target = absolute(&options.target).unwrap_or_else(|_| options.target.clone());
+    let target = target_of(options);
+    let target = absolute(&target).unwrap_or(target);
     if !is_stopped || options.dry_run {
         return error.into();
     }

@@ -172,7 +172,7 @@ fn streams_need_names_of_their_own_and_go_with_neither_standard_input_nor_a_dry_
     let top = src.components().nth(1).unwrap().as_os_str().to_str().unwrap().to_owned();
     backup_streams(&desk, &[&format!("{top}=echo x")], &[src.to_str().unwrap()])
         .fails(1, &[&format!("{top:?}"), "has it too"]);
-    backup_streams(&desk, &["a=echo x", "a=echo y"], &[]).fails(1, &["two streams have it"]);
+    backup_streams(&desk, &["a=echo x", "a=echo y"], &[]).fails(1, &["two of them have it"]);
     backup_streams(&desk, &["a/b=echo x"], &[]).fails(1, &["isn't a file name"]);
     for wrong in ["a", "=echo", "a="] {
         backup_streams(&desk, &[wrong], &[]).fails(2, &["NAME=COMMAND"]);
@@ -181,4 +181,26 @@ fn streams_need_names_of_their_own_and_go_with_neither_standard_input_nor_a_dry_
         backup_streams(&desk, &["a=echo x"], other).fails(2, &["cannot be used with"]);
     }
     assert!(desk.run(["snapshots"]).out.contains("no snapshots"));
+}
+
+/// An image of a disk as a file and from a pipe: cut at the same pages, it is stored once.
+#[test]
+fn chunking_holds_for_files_and_for_the_stream_of_a_command() {
+    let desk = Desk::new();
+    let image = desk.src("disk.img");
+    std::fs::write(&image, keepfast_testkit::tree::noise(5, 3 << 20)).unwrap();
+    let new = |arguments: &[&str]| {
+        let run = desk.run([&["backup", "--json"], arguments].concat()).succeeds();
+        let report: serde_json::Value = serde_json::from_str(&run.out).unwrap();
+        report["summary"]["bytes_new"].as_u64().unwrap()
+    };
+    let image = image.to_str().unwrap();
+    let stream = ["--stdin-name", "disk.img", "--command", "--", "cat", image];
+    assert!(new(&["--chunking", "pages:8KiB", image]) >= 3 << 20);
+    assert_eq!(new(&[&["--chunking", "pages:8192"], &stream[..]].concat()), 0);
+    assert!(new(&stream) > 2 << 20, "by itself, a stream of noise is cut by content");
+    for wrong in ["pages:5000", "pages:1MiB", "pages"] {
+        desk.run(["backup", "--chunking", wrong, image]).fails(2, &["pages:8KiB"]);
+    }
+    assert!(desk.is_sound());
 }

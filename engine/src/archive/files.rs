@@ -20,7 +20,7 @@ use super::job::Job;
 use super::options::Stream;
 use super::parent::InParent;
 use super::pending::{PendingEntry, Place};
-use super::pieces::{ByteSource, OpenedFrom, PieceFile, PieceJob, StreamJob};
+use super::pieces::{ByteSource, FilePlace, OpenedFrom, PieceFile, PieceJob, StreamJob};
 use super::reading::{
     ExtentReader, FifoReader, OpenedFile, SMALL_BYTES, SmallRead, file_kind, has_stream, open_to_read,
     read_small,
@@ -28,6 +28,7 @@ use super::reading::{
 use super::sink::{Sink, Unread};
 use super::storing::{StoredChunk, StoringSink, lock};
 use crate::chunk::PieceReader;
+use crate::chunk::cutting::{Layout, StreamCutting};
 use crate::error::{EngineError, Result};
 use crate::fs::meta;
 use crate::fs::sparse::DataExtents;
@@ -88,7 +89,10 @@ impl StoringSink<'_> {
         if file.extents.is_none() && self.is_bundled(read_bytes) {
             return self.bundle_read(place, entry, in_parent, bytes, directory);
         }
-        let StoredBytes { content, has_new_chunks } = self.store_bytes(bytes)?;
+        let choice = self.walk.options.cutting.choice(|| place.path());
+        let layout = Layout::of(file.extents.as_ref(), file.size);
+        let StoredBytes { content, has_new_chunks } =
+            self.store_bytes(bytes, StreamCutting { choice, layout })?;
         let kind = self.kind_of_read(content, read_bytes, file.size, file.extents.as_ref())?;
         let entry = entry.of_kind(kind);
         let novelty = self.novelty(&entry.node, has_new_chunks);
@@ -150,12 +154,13 @@ impl StoringSink<'_> {
     }
 
     /// Cuts and stores bytes that are a whole file.
-    fn store_bytes(&mut self, bytes: &[u8]) -> Result<StoredBytes> {
+    fn store_bytes(&mut self, bytes: &[u8], cutting: StreamCutting<'_>) -> Result<StoredBytes> {
+        let mut cutter = cutting.cutter(self.storage.chunker, bytes);
         let mut builder = ContentBuilder::default();
         let mut has_new_chunks = false;
         let mut rest = bytes;
         while !rest.is_empty() {
-            let (chunk, after) = rest.split_at(self.storage.chunker.cut(rest));
+            let (chunk, after) = rest.split_at(cutter.cut(rest));
             let StoredChunk { reference, is_new } = self.store_chunk(chunk)?;
             has_new_chunks |= is_new;
             builder.push(reference, &mut |list| self.store_metadata(&list))?;
@@ -169,14 +174,22 @@ impl StoringSink<'_> {
     pub(super) fn read_stream(&mut self, job: StreamJob) -> Result<()> {
         let StreamJob { file, source } = job;
         let walk = self.walk;
-        let (source, ended) = match source {
-            ByteSource::Extents(reader) => (Box::new(reader) as Box<dyn Read + '_>, None),
-            ByteSource::Stream(Stream { reader, ended, .. }) => (reader as Box<dyn Read + '_>, Some(ended)),
+        let of_path = || walk.options.cutting.choice(|| file.path.clone());
+        let (source, choice, ended) = match source {
+            ByteSource::Extents(reader) => (Box::new(reader) as Box<dyn Read + '_>, of_path(), None),
+            ByteSource::Stream(Stream { reader, cutting, ended, .. }) => {
+                (reader as Box<dyn Read + '_>, cutting, Some(ended))
+            }
             ByteSource::Fifo(handle) => {
-                (Box::new(FifoReader::new(handle, &file.path, walk.run)) as Box<dyn Read + '_>, None)
+                let reader = FifoReader::new(handle, &file.path, walk.run);
+                (Box::new(reader) as Box<dyn Read + '_>, of_path(), None)
             }
         };
-        let mut reader = PieceReader::new(self.storage.chunker, source);
+        let layout = file
+            .opened
+            .as_ref()
+            .map_or(Layout::Dense, |opened| Layout::of(opened.extents.as_ref(), opened.size));
+        let mut reader = PieceReader::new(self.storage.chunker, StreamCutting { choice, layout }, source);
         for number in 0.. {
             if self.should_stop() {
                 return Ok(());
@@ -238,13 +251,17 @@ impl StoringSink<'_> {
     }
 
     /// Completes a file after its last piece.
-    fn end_part_of(&mut self, file: &Arc<PieceFile>) -> Result<()> {
+    pub(super) fn end_part_of(&mut self, file: &Arc<PieceFile>) -> Result<()> {
         if file.outstanding.fetch_sub(1, Ordering::AcqRel) > 1 {
             return Ok(());
         }
+        let place = match &file.place {
+            FilePlace::Page(place) => place,
+            FilePlace::Folder(place) => return self.end_in_folder(file, place),
+        };
         let taken = lock(&file.entry).take();
         let Some(entry) = taken.filter(|_| !file.failed.load(Ordering::Acquire)) else {
-            return self.put(&file.place, None);
+            return self.put(place, None);
         };
         let assembly = std::mem::take(&mut *lock(&file.assembly));
         let content = assembly.builder.finish(&mut |list| self.store_metadata(&list))?;
@@ -260,14 +277,14 @@ impl StoringSink<'_> {
                 self.reporter.note_if_changed(handle, stat, || file.path.clone());
             } else if assembly.bytes == 0 {
                 self.reporter.skipped(&file.path, "nothing was written into it".to_owned());
-                return self.put(&file.place, None);
+                return self.put(place, None);
             }
         }
         let novelty = self.novelty(&entry.node, assembly.has_new_chunks);
         self.reporter.count_kind(&entry.node, &file.in_parent, novelty);
         self.reporter.tally.count_bytes(assembly.bytes, assembly.bytes);
         self.walk.run.count(1, 0);
-        self.put(&file.place, Some(entry))
+        self.put(place, Some(entry))
     }
 
     /// The node's kind for a file of `size` bytes of which `read_bytes` bytes of data were read. A file that

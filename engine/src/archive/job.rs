@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 
+use super::folder::records::FolderJob;
 use super::parent::ParentDirectory;
 use super::pending::{Directory, Place};
 use super::pieces::StreamJob;
@@ -16,6 +17,8 @@ pub enum Job {
     Pages(PagesJob),
     /// Read a large file, or a stream, and hand out its pieces.
     Stream(StreamJob),
+    /// Let a program write a folder.
+    Folder(FolderJob),
 }
 
 /// A directory to open.

@@ -3,9 +3,11 @@
 
 mod bundle;
 mod bundling;
+mod cutting;
 mod estimate;
 mod files;
 mod filter;
+mod folder;
 mod hard_links;
 mod ignores;
 mod job;
@@ -42,7 +44,9 @@ use crate::repo::{
     StoredSnapshot, WriterTotals, is_forgotten, refresh_index, write_packs,
 };
 use crate::run::{Phase, RunContext, Troubles};
+pub use cutting::CuttingRules;
 pub use estimate::estimate;
+pub use folder::{EntryAttributes, Folder, FolderSink, NewFile, WriteFolder};
 pub use options::{ArchiveOptions, ArchiveReport, Changes, ParentChoice, Source, Stream};
 use parent::Parent;
 use sink::{CountingSink, Sink};
@@ -53,7 +57,8 @@ use walk::Walk;
 /// Backs up `source`.
 ///
 /// If a prune has assumed that this run is dead, because it was silent for too long, the run has lost its
-/// session, and begins again with a new one. It doesn't if it reads a stream, which can't be read twice.
+/// session, and begins again with a new one. It doesn't if it reads a stream, which can't be read twice, or if a program
+/// writes a folder.
 pub fn archive(
     repository: &Repository,
     index: &Index,
@@ -73,7 +78,8 @@ pub fn archive(
              again under the new keys",
         );
     }
-    let is_readable_again = source.streams.is_empty() && can_be_read_again(source.paths, options);
+    let is_readable_again =
+        source.streams.is_empty() && source.folders.is_empty() && can_be_read_again(source.paths, options);
     let again = is_readable_again.then_some(source.paths);
     let backup = Backup {
         repository,
@@ -332,10 +338,12 @@ pub fn has_parent(
     chosen.is_ok_and(|parent| parent.is_some())
 }
 
-/// The paths as a snapshot has them: those of files, and the names of streams.
+/// The paths as a snapshot has them: those of files, of folders that programs write, and the names of streams.
 fn paths_of(source: &Source<'_>, sources: &Sources) -> Vec<Vec<u8>> {
     let files = if source.paths.is_empty() { Vec::new() } else { sources.paths() };
-    files.into_iter().chain(source.streams.iter().map(|stream| stream.name.clone())).collect()
+    let folders = source.folders.iter().map(|folder| [b"/", folder.name.as_slice()].concat());
+    let streams = source.streams.iter().map(|stream| stream.name.clone());
+    files.into_iter().chain(folders).chain(streams).collect()
 }
 
 fn choose_parent<'s>(
@@ -345,7 +353,7 @@ fn choose_parent<'s>(
     source: &Source<'_>,
     paths: &[Vec<u8>],
 ) -> Result<Option<&'s StoredSnapshot>> {
-    if source.paths.is_empty() {
+    if source.paths.is_empty() && source.folders.is_empty() {
         // A stream is always read: it has no times that would show that it is unchanged.
         return Ok(None);
     }

@@ -6,6 +6,9 @@ use std::time::Duration;
 
 use keepfast_format::snapshot::{Snapshot, Statistics};
 
+use super::cutting::CuttingRules;
+use super::folder::Folder;
+use crate::chunk::cutting::CuttingChoice;
 use crate::error::{EngineError, Result};
 use crate::fs::meta::FileId;
 use crate::fs::select::Patterns;
@@ -13,7 +16,8 @@ use crate::fs::sources::Sources;
 use crate::repo::WriterOptions;
 use crate::run::Troubles;
 
-/// What one snapshot is of: files, streams, or both. If a stream fails, there is no snapshot.
+/// What one snapshot is of: files, streams, folders that programs write, or several of them. If a stream or a program
+/// fails, there is no snapshot.
 #[derive(Default)]
 pub struct Source<'a> {
     /// Files and directories, by absolute paths. A path that ends with `/` or `/.` means what a link in its
@@ -21,15 +25,19 @@ pub struct Source<'a> {
     pub paths: &'a [PathBuf],
     /// Streams, each of which becomes a file in the snapshot's root directory.
     pub streams: Vec<Stream>,
+    /// Folders that programs write, in the snapshot's root directory.
+    pub folders: Vec<Folder>,
 }
 
 /// A stream, and how it ended.
 pub struct Stream {
-    /// The file's name in the snapshot. It has no slashes, and neither another stream nor an entry of the root
-    /// directory that is backed up may have it.
+    /// The file's name in the snapshot. It has no slashes, and neither another stream or folder nor an entry of the
+    /// root directory that is backed up may have it.
     pub name: Vec<u8>,
     /// Its bytes. A thread of its own reads them.
     pub reader: Box<dyn Read + Send>,
+    /// How it is cut.
+    pub cutting: CuttingChoice,
     /// Called when all its bytes were read. An error (the command that wrote the stream has failed) ends the
     /// backup, and there will be no snapshot.
     pub ended: Box<dyn FnOnce() -> std::result::Result<(), String> + Send>,
@@ -39,7 +47,7 @@ impl<'a> Source<'a> {
     /// Files and directories.
     #[must_use]
     pub fn paths(paths: &'a [PathBuf]) -> Self {
-        Self { paths, streams: Vec::new() }
+        Self { paths, ..Self::default() }
     }
 
     /// A stream.
@@ -51,7 +59,13 @@ impl<'a> Source<'a> {
     /// Several streams.
     #[must_use]
     pub fn streams(streams: Vec<Stream>) -> Self {
-        Self { paths: &[], streams }
+        Self { streams, ..Self::default() }
+    }
+
+    /// Folders that programs write.
+    #[must_use]
+    pub fn folders(folders: Vec<Folder>) -> Self {
+        Self { folders, ..Self::default() }
     }
 }
 
@@ -87,6 +101,8 @@ pub struct ArchiveOptions {
     pub follow: bool,
     /// Store the content of block devices and fifos that were named as sources, as regular files.
     pub read_special: bool,
+    /// How files are cut; streams say that themselves.
+    pub cutting: CuttingRules,
     /// The absolute path at which the snapshot has the one directory that was named. All other paths in options
     /// and reports (what to leave out, what was skipped) are paths in the snapshot.
     pub stored_as: Option<PathBuf>,

@@ -1,5 +1,6 @@
 //! The parent snapshot: what a backup compares the source with.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
@@ -166,7 +167,12 @@ impl ParentDirectory {
 
     /// Looks up names in ascending order.
     pub fn cursor<'p>(&'p self, trees: Option<Trees<'p>>) -> ParentCursor<'p> {
-        ParentCursor { directory: self, trees, page: self.single.clone(), number: None, position: 0 }
+        ParentCursor::new(Cow::Borrowed(self), trees)
+    }
+
+    /// As [`ParentDirectory::cursor`], with nothing else kept of it.
+    pub fn into_cursor(self, trees: Option<Trees<'_>>) -> ParentCursor<'_> {
+        ParentCursor::new(Cow::Owned(self), trees)
     }
 }
 
@@ -205,14 +211,19 @@ pub struct Kept {
 
 /// Walks a parent's directory in step with a sorted list of names.
 pub struct ParentCursor<'p> {
-    directory: &'p ParentDirectory,
+    directory: Cow<'p, ParentDirectory>,
     trees: Option<Trees<'p>>,
     page: Option<Arc<ParentPage>>,
     number: Option<usize>,
     position: usize,
 }
 
-impl ParentCursor<'_> {
+impl<'p> ParentCursor<'p> {
+    fn new(directory: Cow<'p, ParentDirectory>, trees: Option<Trees<'p>>) -> Self {
+        let page = directory.single.clone();
+        Self { directory, trees, page, number: None, position: 0 }
+    }
+
     /// The parent's entry of this name. Names must be asked for in ascending order.
     pub fn find(&mut self, name: &[u8]) -> Result<Option<ParentEntry<'_>>> {
         if self.directory.single.is_none() {

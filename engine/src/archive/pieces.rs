@@ -1,4 +1,4 @@
-//! Large files and streams, whose pieces are stored by all threads.
+//! Large files and streams, and large files that a program writes, whose pieces are stored by all threads.
 
 use std::collections::BTreeMap;
 use std::os::fd::OwnedFd;
@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use keepfast_format::content::{ChunkRef, ContentBuilder};
 use rustix::fs::Stat;
 
+use super::folder::records::FolderPlace;
 use super::options::Stream;
 use super::parent::InParent;
 use super::pending::{PendingEntry, Place};
@@ -42,11 +43,11 @@ pub struct PieceJob {
 
 /// A file whose pieces are being stored.
 pub struct PieceFile {
-    pub place: Place,
+    pub place: FilePlace,
     pub path: Vec<u8>,
-    /// Taken when the file is complete.
+    /// Taken when the file is complete. A folder that a program writes has its own records.
     pub entry: Mutex<Option<PendingEntry>>,
-    /// What it was opened as; a stream wasn't opened.
+    /// What it was opened as; what comes from a program wasn't opened.
     pub opened: Option<OpenedFrom>,
     pub in_parent: InParent,
     pub assembly: Mutex<Assembly>,
@@ -54,6 +55,14 @@ pub struct PieceFile {
     /// to zero completes the file: it has to see what all others have put into `assembly` (`AcqRel`).
     pub outstanding: AtomicUsize,
     pub failed: AtomicBool,
+}
+
+/// Where a file belongs.
+pub enum FilePlace {
+    /// On a page of a directory.
+    Page(Place),
+    /// In a folder that a program writes.
+    Folder(FolderPlace),
 }
 
 /// A file as it was when it was opened.
@@ -80,26 +89,32 @@ pub struct Assembly {
 impl PieceFile {
     /// A large file, or a device or fifo that is read like one.
     pub fn of_file(place: &Place, entry: PendingEntry, opened: OpenedFrom, in_parent: InParent) -> Arc<Self> {
-        Self::begin(place.clone(), place.path(), entry, Some(opened), in_parent)
+        Self::begin(FilePlace::Page(place.clone()), place.path(), Some(entry), Some(opened), in_parent)
     }
 
     /// A stream that becomes a file.
     pub fn of_stream(place: Place, entry: PendingEntry) -> Arc<Self> {
         let path = entry.metadata.name.clone();
-        Self::begin(place, path, entry, None, InParent::Absent)
+        Self::begin(FilePlace::Page(place), path, Some(entry), None, InParent::Absent)
+    }
+
+    /// A file that a program writes. It is compared with the parent when its folder is complete.
+    pub fn in_folder(place: FolderPlace) -> Arc<Self> {
+        let path = place.path_in_snapshot();
+        Self::begin(FilePlace::Folder(place), path, None, None, InParent::Absent)
     }
 
     fn begin(
-        place: Place,
+        place: FilePlace,
         path: Vec<u8>,
-        entry: PendingEntry,
+        entry: Option<PendingEntry>,
         opened: Option<OpenedFrom>,
         in_parent: InParent,
     ) -> Arc<Self> {
         Arc::new(Self {
             place,
             path,
-            entry: Mutex::new(Some(entry)),
+            entry: Mutex::new(entry),
             opened,
             in_parent,
             assembly: Mutex::default(),

@@ -7,6 +7,8 @@ use keepfast_format::content::Content;
 use keepfast_format::node::{Extents, Node};
 use rustix::fs::Stat;
 
+use super::folder::counting::{CountedFolder, count_folder};
+use super::folder::records::{FolderCount, FolderJob};
 use super::parent::{InParent, Kept};
 use super::pending::{Entry, Page, PendingEntry, Place};
 use super::pieces::{PieceJob, StreamJob};
@@ -29,7 +31,7 @@ pub struct Unread<'f> {
 }
 
 /// Where what one walker finds goes. For each place exactly one of [`Sink::put`], [`Sink::keep`],
-/// [`Sink::read_file`], [`Sink::read_special`] and [`Sink::run_stream`] is called.
+/// [`Sink::read_file`], [`Sink::read_special`], [`Sink::run_stream`] and [`Sink::run_folder`] is called.
 pub trait Sink<'a> {
     /// Counts and reports for this thread.
     fn reporter(&mut self) -> &mut Reporter<'a>;
@@ -51,6 +53,9 @@ pub trait Sink<'a> {
 
     /// A piece of a large file or stream was read.
     fn run_piece(&mut self, job: PieceJob) -> Result<()>;
+
+    /// A program is to write a folder.
+    fn run_folder(&mut self, job: FolderJob) -> Result<()>;
 
     /// All entries of a page were found: none of this directory's files has to wait for others any more.
     fn end_bundle(&mut self, directory: BorrowedFd<'_>) -> Result<()>;
@@ -138,6 +143,15 @@ impl<'a> Sink<'a> for CountingSink<'a> {
         Ok(())
     }
 
+    fn run_folder(&mut self, job: FolderJob) -> Result<()> {
+        let CountedFolder { entries: FolderCount { files, dirs }, bytes } = count_folder(self.walk, job)?;
+        let tally = &mut self.reporter.tally;
+        tally.statistics.files_new += files;
+        tally.statistics.dirs += dirs;
+        tally.count_bytes(bytes, bytes);
+        Ok(())
+    }
+
     fn end_bundle(&mut self, _: BorrowedFd<'_>) -> Result<()> {
         Ok(())
     }
@@ -151,7 +165,7 @@ impl<'a> Sink<'a> for CountingSink<'a> {
     }
 
     fn should_stop(&self) -> bool {
-        self.walk.is_cancelled()
+        self.walk.should_stop()
     }
 
     fn poll(&self) -> Result<()> {

@@ -14,6 +14,7 @@ use keepfast_format::state::EntryState;
 use rustix::fs::Stat;
 
 use super::bundle::Bundle;
+use super::folder::records::FolderJob;
 use super::parent::Kept;
 use super::pending::{Directory, Entry, Page, PendingEntry, Place};
 use super::pieces::{PieceJob, StreamJob};
@@ -55,6 +56,19 @@ impl<'a> Storage<'a> {
     pub fn is_changed(&self) -> bool {
         // All threads that store have ended by now.
         self.is_changed.load(Ordering::Relaxed)
+    }
+
+    /// Whether there is no use in going on with a walk. If so, this ends the work of all threads.
+    pub(super) fn should_stop(&self, walk: &Walk<'_>) -> bool {
+        if walk.should_stop() {
+            return true;
+        }
+        let has_failed = self.writer.has_failed();
+        if has_failed {
+            // The writer reports why.
+            walk.jobs.stop();
+        }
+        has_failed
     }
 
     /// The root directory. It is missing if the threads were stopped.
@@ -229,6 +243,10 @@ impl<'a> Sink<'a> for StoringSink<'a> {
         self.store_piece(job)
     }
 
+    fn run_folder(&mut self, job: FolderJob) -> Result<()> {
+        self.write_folder(job)
+    }
+
     fn end_bundle(&mut self, directory: BorrowedFd<'_>) -> Result<()> {
         self.store_members(directory)
     }
@@ -255,15 +273,7 @@ impl<'a> Sink<'a> for StoringSink<'a> {
     }
 
     fn should_stop(&self) -> bool {
-        if self.walk.is_cancelled() {
-            return true;
-        }
-        let has_failed = self.storage.writer.has_failed();
-        if has_failed {
-            // The writer reports why.
-            self.walk.jobs.stop();
-        }
-        has_failed
+        self.storage.should_stop(self.walk)
     }
 
     fn poll(&self) -> Result<()> {

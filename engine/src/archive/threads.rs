@@ -15,14 +15,15 @@ pub fn run<'w, S: Sink<'w>>(
     source: Source<'_>,
     new_sink: impl Fn() -> S + Sync,
 ) -> Result<Tally> {
-    // A thread for each stream, since the programs that write them may wait for each other, and one for files.
-    let needed = source.streams.len() + usize::from(!source.paths.is_empty());
+    // A thread for each stream and each folder that a program writes, since the programs may wait for each other, and one
+    // for files.
+    let needed = source.streams.len() + source.folders.len() + usize::from(!source.paths.is_empty());
     let threads = walk.run.threads().max(needed);
-    walk.streams.take(source.streams)?;
+    walk.streams.take(source.streams, source.folders)?;
     let parent = walk.parent.root();
     let mut first = Walker::new(walk, new_sink());
     match (&walk.options.stored_as, source.paths) {
-        (_, []) => first.begin_streams()?,
+        (_, []) => first.begin_streams(parent)?,
         (Some(_), [directory]) => stand_in::begin(&mut first, directory, parent)?,
         _ => first.begin_paths(parent)?,
     }

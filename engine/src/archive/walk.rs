@@ -28,7 +28,7 @@ pub struct Walk<'a> {
     pub jobs: Jobs<Job, PieceJob>,
     /// Files with several names.
     pub links: HardLinks,
-    /// Streams that no thread reads yet.
+    /// Streams, and folders that programs write, that no thread has begun.
     pub streams: Streams,
     error: Mutex<Option<EngineError>>,
 }
@@ -65,8 +65,13 @@ impl<'a> Walk<'a> {
         self.jobs.stop();
     }
 
+    /// Whether there is no use in going on: the run was cancelled, or a thread of the walk has failed.
+    pub fn should_stop(&self) -> bool {
+        self.is_cancelled() || self.jobs.is_stopped()
+    }
+
     /// Whether the run was cancelled. If so, this ends the work of all threads.
-    pub fn is_cancelled(&self) -> bool {
+    fn is_cancelled(&self) -> bool {
         let is_cancelled = self.run.is_cancelled();
         if is_cancelled {
             self.fail(EngineError::Interrupted);

@@ -52,6 +52,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
                     Next::Job(Job::Directory(job)) => self.run_directory(job),
                     Next::Job(Job::Pages(job)) => self.run_pages(job),
                     Next::Job(Job::Stream(job)) => self.sink.run_stream(job),
+                    Next::Job(Job::Folder(job)) => self.sink.run_folder(job),
                 };
                 let polled = self.sink.poll();
                 if let Err(error) = worked.and(polled) {
@@ -71,13 +72,13 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         Ok(())
     }
 
-    /// Begins with a root directory that has nothing but streams.
-    pub fn begin_streams(&mut self) -> Result<()> {
+    /// Begins with a root directory that has nothing but streams, and folders that programs write.
+    pub fn begin_streams(&mut self, parent: ParentDirectory) -> Result<()> {
         let walk = self.walk;
         let directory = Directory::begin(DirectoryStart {
             names: walk.streams.added_to(Names::default())?,
-            parent: ParentDirectory::default(),
-            wanted: Wanted::ALL,
+            parent,
+            wanted: walk.sources.root(),
             file: FileId { device: 0, inode: 0 },
             rules: walk.options.rules_of_root(),
             exempt: BTreeMap::new(),
@@ -87,7 +88,7 @@ impl<'a, S: Sink<'a>> Walker<'a, S> {
         for number in 0..directory.pages() {
             let page = directory.page(number);
             walk.jobs.push(walk.streams.jobs_on(&page, walk.run));
-            // There is nothing to look at but streams.
+            // There is nothing else to look at.
             self.sink.end_page(&page)?;
         }
         Ok(())

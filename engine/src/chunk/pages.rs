@@ -3,7 +3,7 @@
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::Node;
 use keepfast_format::state::{EntryState, StatePageWriter, StateTree};
-use keepfast_format::tree::{PageRef, PageWriter, Tree};
+use keepfast_format::tree::{PageRef, PageWriter, Tree, page_ends_after};
 
 use crate::error::Result;
 
@@ -82,6 +82,68 @@ impl OpenPage {
         let state = self.states.as_mut().map(|states| store(&states.finish())).transpose()?;
         let ids = TreeIds { tree, state };
         Ok(Some(StoredPage { first: std::mem::take(&mut self.first), ids }))
+    }
+}
+
+/// Cuts a directory's entries into pages where a backup would: a later backup of the same entries makes the
+/// same pages.
+pub struct Pager {
+    page: OpenPage,
+    states: States,
+    /// Entries since a page has ended by a name or by their number.
+    since_end: usize,
+    stored: Vec<StoredPage>,
+}
+
+impl Pager {
+    /// No entry was taken.
+    #[must_use]
+    pub fn new(states: States) -> Self {
+        Self { page: OpenPage::new(states), states, since_end: 0, stored: Vec::new() }
+    }
+
+    /// Whether no page is open.
+    #[must_use]
+    pub fn is_between(&self) -> bool {
+        self.page.is_empty()
+    }
+
+    /// Takes a stored page as it is; none may be open.
+    pub fn keep(&mut self, page: StoredPage, nodes: &[Node]) {
+        for node in nodes {
+            self.count(&node.name);
+        }
+        self.stored.push(page);
+    }
+
+    /// Takes an entry; names ascend.
+    pub fn push(
+        &mut self,
+        node: &Node,
+        state: Option<&EntryState>,
+        store: &mut impl FnMut(&[u8]) -> Result<ChunkId>,
+    ) -> Result<()> {
+        self.page.push(node, state);
+        if self.count(&node.name) || self.page.is_full() {
+            self.stored.extend(self.page.end(store)?);
+        }
+        Ok(())
+    }
+
+    /// Counts an entry; returns whether a page ends after it.
+    fn count(&mut self, name: &[u8]) -> bool {
+        self.since_end += 1;
+        let ends = page_ends_after(name, self.since_end);
+        if ends {
+            self.since_end = 0;
+        }
+        ends
+    }
+
+    /// Stores the directory of all entries that were taken.
+    pub fn finish(mut self, store: &mut impl FnMut(&[u8]) -> Result<ChunkId>) -> Result<TreeIds> {
+        self.stored.extend(self.page.end(store)?);
+        end_directory(self.stored, self.states, store)
     }
 }
 

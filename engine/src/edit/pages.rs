@@ -1,12 +1,11 @@
-//! The pages of directories: those of the original are read, those of the new snapshot are stored.
+//! The pages of the directories of the original, as they are read.
 
 use keepfast_format::FormatError;
 use keepfast_format::ids::ChunkId;
 use keepfast_format::node::Node;
 use keepfast_format::state::{EntryState, StateTree};
-use keepfast_format::tree::{PageRef, page_ends_after};
+use keepfast_format::tree::PageRef;
 
-use crate::chunk::pages::{OpenPage, States, StoredPage, TreeIds, end_directory};
 use crate::error::{EngineError, Result};
 use crate::repo::{DirectoryPages, Trees};
 
@@ -83,63 +82,4 @@ fn mismatch(state: ChunkId) -> EngineError {
         what: "state tree",
         why: "it doesn't fit its tree",
     })
-}
-
-/// Cuts a directory's entries into pages where a backup would: a later backup of the same entries makes the
-/// same pages.
-pub struct Pager {
-    page: OpenPage,
-    states: States,
-    /// Entries since a page has ended by a name or by their number.
-    since_end: usize,
-    stored: Vec<StoredPage>,
-}
-
-impl Pager {
-    pub fn new(states: States) -> Self {
-        Self { page: OpenPage::new(states), states, since_end: 0, stored: Vec::new() }
-    }
-
-    /// Whether no page is open.
-    pub fn is_between(&self) -> bool {
-        self.page.is_empty()
-    }
-
-    /// Takes a stored page as it is; none may be open.
-    pub fn keep(&mut self, page: StoredPage, nodes: &[Node]) {
-        for node in nodes {
-            self.count(&node.name);
-        }
-        self.stored.push(page);
-    }
-
-    /// Takes an entry; names ascend.
-    pub fn push(
-        &mut self,
-        node: &Node,
-        state: Option<&EntryState>,
-        store: &mut impl FnMut(&[u8]) -> Result<ChunkId>,
-    ) -> Result<()> {
-        self.page.push(node, state);
-        if self.count(&node.name) || self.page.is_full() {
-            self.stored.extend(self.page.end(store)?);
-        }
-        Ok(())
-    }
-
-    /// Counts an entry; returns whether a page ends after it.
-    fn count(&mut self, name: &[u8]) -> bool {
-        self.since_end += 1;
-        let ends = page_ends_after(name, self.since_end);
-        if ends {
-            self.since_end = 0;
-        }
-        ends
-    }
-
-    /// Stores the directory of all entries that were taken.
-    pub fn finish(mut self, store: &mut impl FnMut(&[u8]) -> Result<ChunkId>) -> Result<TreeIds> {
-        self.stored.extend(self.page.end(store)?);
-        end_directory(self.stored, self.states, store)
-    }
 }

@@ -9,6 +9,7 @@ mod entries;
 mod folders;
 mod mounts;
 mod plan;
+mod sample;
 mod selection;
 mod spelling;
 mod target;
@@ -23,6 +24,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use keepfast_format::ids::ChunkId;
+use keepfast_format::keys::ChunkIds;
 use keepfast_format::node::{Node, NodeKind};
 use keepfast_format::snapshot::Snapshot;
 use keepfast_format::{FormatError, names};
@@ -33,6 +35,7 @@ use crate::repo::{FrameCache, Index, Repository, Trees};
 use crate::run::{Phase, RunContext, Troubles};
 pub use conflict::{Conflict, Outcome, There, ThereKind};
 use plan::RestorePlan;
+pub use sample::Sample;
 use selection::Selection;
 use target::Target;
 use walk::{Links, Walk};
@@ -66,6 +69,7 @@ pub enum Reach {
 }
 
 /// How to restore.
+#[derive(Debug, Clone)]
 pub struct RestoreOptions {
     /// Where to. Of a target that is open, only for messages.
     pub target: PathBuf,
@@ -79,6 +83,8 @@ pub struct RestoreOptions {
     pub include: Patterns,
     /// Not what matches.
     pub exclude: Patterns,
+    /// Of all that, only these; all, if there is no sample.
+    pub sample: Option<Sample>,
     /// What to do with files that are there.
     pub overwrite: Overwrite,
     /// Go on with a restore that was cut short: the target needn't be empty, files that are complete
@@ -108,7 +114,10 @@ impl RestoreOptions {
 
     /// Whether nothing of the snapshot was chosen.
     fn restores_all(&self) -> bool {
-        self.folder.iter().all(|byte| *byte == b'/') && self.paths.is_empty() && self.include.is_empty()
+        self.folder.iter().all(|byte| *byte == b'/')
+            && self.paths.is_empty()
+            && self.include.is_empty()
+            && self.sample.is_none()
     }
 }
 
@@ -177,6 +186,52 @@ pub fn restore(
     });
     run.report_suspects(|_| false);
     restored.map(|report| RestoreReport { troubles: run.troubles(), ..report })
+}
+
+/// Compares what is in a target with the snapshot, and writes nothing: content, modes, times, attributes, and owners where
+/// they could be given. `options` are those with which it was restored. Every entry that is missing or differs is an event.
+/// Returns how many regular files are right.
+pub fn compare(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    run: &RunContext,
+) -> Result<u64> {
+    // Nothing of the target is made or changed to open it.
+    let options = &RestoreOptions { dry_run: true, overwrite: Overwrite::IfChanged, ..options.clone() };
+    let compared = compare_target(repository, index, snapshot, options, run);
+    run.report_suspects(|_| false);
+    compared
+}
+
+fn compare_target(
+    repository: &Repository,
+    index: &Index,
+    snapshot: &Snapshot,
+    options: &RestoreOptions,
+    run: &RunContext,
+) -> Result<u64> {
+    let frames = FrameCache::new(repository, index, run);
+    let data = FrameCache::of_data(repository, index, run);
+    let trees = Trees::new(&frames);
+    let folder = find_folder(trees, snapshot, &options.folder)?;
+    run.enter(Phase::Verifying);
+    let root = folder.as_ref().map_or(snapshot.body.tree, |folder| folder.tree);
+    let selection = &Selection::new(options, snapshot);
+    let target = Target::open(options, snapshot, folder.map(|folder| folder.node), None, run.host())?;
+    let ids = ids_of(&frames, snapshot)?;
+    let missing = verify::Missing::Told;
+    let comparison = verify::Comparison { trees, data: &data, ids, target: &target, selection, missing };
+    verify::verify(&comparison, &root, run)
+}
+
+/// The hasher under a snapshot's keys.
+fn ids_of<'f>(frames: &'f FrameCache<'_>, snapshot: &Snapshot) -> Result<&'f ChunkIds> {
+    frames.hashers().under(snapshot.head.key).ok_or_else(|| {
+        let name = names::snapshot(snapshot.head.id);
+        EngineError::damaged(name)(FormatError::NoKey { what: "snapshot" })
+    })
 }
 
 /// What a restore would do.
@@ -260,11 +315,9 @@ fn carry_out(
     let mut verified = 0;
     if options.verify && !options.dry_run {
         run.enter(Phase::Verifying);
-        let ids = frames.hashers().under(snapshot.head.key).ok_or_else(|| {
-            let name = names::snapshot(snapshot.head.id);
-            EngineError::damaged(name)(FormatError::NoKey { what: "snapshot" })
-        })?;
-        let comparison = verify::Comparison { trees, data: &data, ids, target: &target, selection };
+        let ids = ids_of(&frames, snapshot)?;
+        let missing = verify::Missing::ToldBefore;
+        let comparison = verify::Comparison { trees, data: &data, ids, target: &target, selection, missing };
         verified = verify::verify(&comparison, &root, run)?;
     }
     Ok(Preview { report: RestoreReport { verified, ..target.report(dirs) }, is_whole })

@@ -107,6 +107,9 @@ impl<'a> Selection<'a> {
         if !options.exclude.is_empty() && options.exclude.matches_in(&above.excluded, &node.name, || path) {
             return None;
         }
+        if options.sample.as_ref().is_some_and(|sample| !sample.takes(path, node)) {
+            return None;
+        }
         if above.picked == Picked::All {
             return Some(Picked::All);
         }

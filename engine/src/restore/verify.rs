@@ -24,8 +24,7 @@ use crate::fs::{compare, meta, privileges};
 use crate::repo::{FrameCache, Trees};
 use crate::run::{Event, RunContext};
 
-/// Compares every entry that was picked and is in the target with the snapshot. What isn't there was
-/// left out or has been reported. Returns how many regular files are right; entries that aren't are events, unless they
+/// Compares every entry that was picked and is in the target with the snapshot. Returns how many regular files are right; entries that aren't are events, unless they
 /// were reported before.
 pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> Result<u64> {
     let target = comparison.target;
@@ -60,7 +59,14 @@ pub fn verify(comparison: &Comparison<'_>, root: &ChunkId, run: &RunContext) -> 
             }
             let node = target.given(&node);
             match comparison.problems(handle.as_fd(), &node) {
-                Ok(None) => return Ok(()),
+                Ok(None) => {
+                    if comparison.missing == Missing::Told {
+                        let path = &target.options.target;
+                        let path = path.join(super::as_path(&folders.path_of(number, &node.name)));
+                        run.tell(&Event::Skipped { path, why: "it isn't there".to_owned() });
+                    }
+                    return Ok(());
+                }
                 Ok(Some(problems)) if problems.is_empty() => {
                     files_right += u64::from(matches!(node.kind, NodeKind::File { .. }));
                 }
@@ -101,6 +107,15 @@ struct Pending {
     selected: SelectedDirectory,
 }
 
+/// Who tells of an entry that isn't in the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Missing {
+    /// The restore has: it was left out, or couldn't be written.
+    ToldBefore,
+    /// The comparison does.
+    Told,
+}
+
 /// What restored files are compared by.
 pub struct Comparison<'f> {
     /// The snapshot's trees.
@@ -113,6 +128,8 @@ pub struct Comparison<'f> {
     pub target: &'f Target<'f>,
     /// What of it was.
     pub selection: &'f Selection<'f>,
+    /// Who tells of what isn't there.
+    pub missing: Missing,
 }
 
 /// An entry as it is in the target.

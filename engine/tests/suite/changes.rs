@@ -115,9 +115,13 @@ fn a_stream_among_files_is_not_deleted() {
     let lab = Lab::with(build);
     let paths = [lab.source()];
     let back_up = |content: &'static [u8]| {
-        let stream =
-            Stream { name: b"db.sql".to_vec(), reader: Box::new(content), ended: Box::new(|| Ok(())) };
-        let source = Source { paths: &paths, streams: vec![stream] };
+        let stream = Stream {
+            name: b"db.sql".to_vec(),
+            reader: Box::new(content),
+            cutting: Default::default(),
+            ended: Box::new(|| Ok(())),
+        };
+        let source = Source { paths: &paths, streams: vec![stream], ..Source::default() };
         lab.archive(source, &Ear::default(), |_| {}).expect("the backup works")
     };
     back_up(b"one");

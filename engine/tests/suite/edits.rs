@@ -517,7 +517,12 @@ fn what_was_backed_up_by_name_stays_and_is_reported() {
     assert_eq!(removal.named, [named.as_os_str().as_bytes().to_vec()]);
 
     let reader = Box::new(std::io::Cursor::new(b"rows".to_vec()));
-    let stream = Stream { name: b"dump.sql".to_vec(), reader, ended: Box::new(|| Ok(())) };
+    let stream = Stream {
+        name: b"dump.sql".to_vec(),
+        reader,
+        cutting: Default::default(),
+        ended: Box::new(|| Ok(())),
+    };
     lab.archive(Source::stream(stream), &Ear::default(), |_| {}).expect("it works");
     let (removal, edited) = try_rewrite(&lab, "latest", &["*.sql"], true, &Ear::default()).expect("it works");
     assert_eq!((edited, removal.named.len()), (Edited::Unchanged, 1));

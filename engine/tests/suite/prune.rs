@@ -284,8 +284,12 @@ fn back_up_around(lab: &Lab, bytes: Vec<u8>, while_paused: impl FnOnce(&Sender<(
     std::thread::scope(|scope| {
         let backup = scope.spawn(move || {
             let reader = Interrupted { bytes, at: 0, reached, go_on: gone_on };
-            let stream =
-                Stream { name: b"dump".to_vec(), reader: Box::new(reader), ended: Box::new(|| Ok(())) };
+            let stream = Stream {
+                name: b"dump".to_vec(),
+                reader: Box::new(reader),
+                cutting: Default::default(),
+                ended: Box::new(|| Ok(())),
+            };
             lab.archive_with_cache(&cache, Source::stream(stream), &Ear::default(), |_| {}).map(drop)
         });
         wait.recv().expect("the backup gets there");

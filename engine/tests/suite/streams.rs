@@ -17,8 +17,12 @@ fn stream(
     reader: impl Read + Send + 'static,
     ended: Result<(), String>,
 ) -> Result<ArchiveReport, EngineError> {
-    let stream =
-        Stream { name: b"dump.sql".to_vec(), reader: Box::new(reader), ended: Box::new(move || ended) };
+    let stream = Stream {
+        name: b"dump.sql".to_vec(),
+        reader: Box::new(reader),
+        cutting: Default::default(),
+        ended: Box::new(move || ended),
+    };
     lab.archive(Source::stream(stream), &Ear::default(), |_| {})
 }
 
@@ -76,13 +80,13 @@ fn a_stream_that_breaks_off_makes_no_snapshot() {
 }
 
 /// Bytes that are made while they are read, so that they are never all in memory.
-struct Generated {
-    at: u64,
-    length: u64,
-    read: Arc<AtomicU64>,
+pub(crate) struct Generated {
+    pub(crate) at: u64,
+    pub(crate) length: u64,
+    pub(crate) read: Arc<AtomicU64>,
 }
 
-fn generated_byte(at: u64) -> u8 {
+pub(crate) fn generated_byte(at: u64) -> u8 {
     let [low, ..] = (at.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 41 ^ at >> 13).to_le_bytes();
     low
 }
@@ -120,7 +124,12 @@ fn a_large_stream_is_never_far_ahead_of_what_is_stored() {
         })
     };
     let reader = Generated { at: 0, length: LENGTH, read };
-    let source = Stream { name: b"dump.sql".to_vec(), reader: Box::new(reader), ended: Box::new(|| Ok(())) };
+    let source = Stream {
+        name: b"dump.sql".to_vec(),
+        reader: Box::new(reader),
+        cutting: Default::default(),
+        ended: Box::new(|| Ok(())),
+    };
     lab.archive(Source::stream(source), &monitor, |_| {}).expect("it is stored");
     let ahead = ahead.load(Ordering::SeqCst);
     assert!(ahead < 24 << 20, "reading was {ahead} bytes ahead");
@@ -136,6 +145,7 @@ fn a_stream_s_name_must_be_a_file_name() {
         let stream = Stream {
             name: name.as_bytes().to_vec(),
             reader: Box::new(io::empty()),
+            cutting: Default::default(),
             ended: Box::new(|| Ok(())),
         };
         let error = lab.archive(Source::stream(stream), &Ear::default(), |_| {}).expect_err("it is refused");
@@ -147,6 +157,7 @@ fn several(streams: &[(&str, &[u8])]) -> Vec<Stream> {
     let stream = |(name, bytes): &(&str, &[u8])| Stream {
         name: name.as_bytes().to_vec(),
         reader: Box::new(io::Cursor::new(bytes.to_vec())),
+        cutting: Default::default(),
         ended: Box::new(|| Ok(())),
     };
     streams.iter().map(stream).collect()
@@ -170,7 +181,7 @@ fn files_and_streams_are_one_snapshot() {
     let mut unchanged = Vec::new();
     for stored_as in [None, None, Some(PathBuf::from("/srv/elsewhere")), Some(PathBuf::from("/"))] {
         let streams = several(&[(names[0], b""), (names[1], b"roles"), (names[2], &large)]);
-        let source = Source { paths: &paths, streams };
+        let source = Source { paths: &paths, streams, ..Source::default() };
         let change = |options: &mut ArchiveOptions| options.stored_as.clone_from(&stored_as);
         let report = lab.archive(source, &Ear::default(), change).expect("it is stored");
         unchanged.push(report.statistics.files_unchanged);
@@ -209,11 +220,14 @@ fn streams_that_wait_for_each_other_are_read_at_the_same_time() {
     let stream = |number: u8| Stream {
         name: vec![b'a' + number],
         reader: Box::new(Meeting(Arc::clone(&barrier), false)),
+        cutting: Default::default(),
         ended: Box::new(|| Ok(())),
     };
     let (paths, streams) = ([lab.source()], (0..4).map(stream).collect());
     let run = Ear::default().run().with_threads(1);
-    let report = lab.archive(Source { paths: &paths, streams }, &run, |_| {}).expect("it is stored");
+    let report = lab
+        .archive(Source { paths: &paths, streams, ..Source::default() }, &run, |_| {})
+        .expect("it is stored");
     assert_eq!(report.statistics.files(), 54);
     lab.assert_sound();
 }
@@ -233,9 +247,14 @@ fn a_stream_that_fails_ends_the_backup_of_all() {
     let mut streams = several(&[("failing", b"half of it")]);
     streams[0].ended = Box::new(|| Err("it failed with code 7".to_owned()));
     let ended = Box::new(|| Ok(()));
-    streams.push(Stream { name: b"endless".to_vec(), reader: Box::new(Endless), ended });
+    streams.push(Stream {
+        name: b"endless".to_vec(),
+        reader: Box::new(Endless),
+        cutting: Default::default(),
+        ended,
+    });
     let paths = [lab.source()];
-    let failed = lab.archive(Source { paths: &paths, streams }, &Ear::default(), |_| {});
+    let failed = lab.archive(Source { paths: &paths, streams, ..Source::default() }, &Ear::default(), |_| {});
     assert_eq!(
         failed.expect_err("it fails").to_string(),
         "failing: it failed with code 7; no snapshot was made"
@@ -252,7 +271,8 @@ fn two_things_in_the_root_directory_cant_have_one_name() {
     let paths = [lab.source()];
     for names in [[top.as_str(), "b"], ["a", "a"]] {
         let streams = several(&names.map(|name| (name, &b"x"[..])));
-        let refused = lab.archive(Source { paths: &paths, streams }, &Ear::default(), |_| {});
+        let refused =
+            lab.archive(Source { paths: &paths, streams, ..Source::default() }, &Ear::default(), |_| {});
         let message = refused.expect_err("it is refused").to_string();
         assert!(
             message.contains(&format!("{:?}", names[0]))

@@ -32,6 +32,17 @@ pub struct ForecastReport {
     pub troubles: Troubles,
 }
 
+/// What a policy says now, and when snapshots will go.
+#[derive(Debug, Clone)]
+pub struct KeepingReport {
+    /// The snapshots that there are.
+    pub snapshots: Vec<ForecastedSnapshot>,
+    /// When the last of the coming runs is that were imagined.
+    pub until: Option<Timestamp>,
+    /// What was found damaged.
+    pub troubles: Troubles,
+}
+
 /// A snapshot, and what becomes of it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct ForecastedSnapshot {

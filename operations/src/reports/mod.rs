@@ -22,7 +22,7 @@ pub use cache::{AcceptReport, CacheReport, FolderDocument, OtherCacheDocument};
 pub use contents::{DumpReport, EntriesReport, EntryDocument, EntryKind};
 pub use diff::{ChangeDocument, ChangeWord, DiffReport};
 pub use edits::{RelabelledSnapshot, RemovedDocument, RewriteReport, RewrittenSnapshot, TagReport};
-pub use forecast::{ForecastReport, ForecastedSnapshot, GoesDocument};
+pub use forecast::{ForecastReport, ForecastedSnapshot, GoesDocument, KeepingReport};
 pub use prune::{PlanDocument, PruneReport};
 pub use retention::{
     DecisionDocument, DecisionsReport, ForgetReport, GroupDocument, NewStanding, ReasonDocument,

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use keepfast_engine::EngineError;
 use keepfast_engine::archive::{
-    ArchiveOptions, ParentChoice, Source, Stream, archive, can_be_read_again, estimate, has_parent,
+    ArchiveOptions, ParentChoice, Source, archive, can_be_read_again, estimate, has_parent,
 };
 use keepfast_engine::fs::meta::FileId;
 use keepfast_engine::fs::select::Patterns;
@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 use super::{PROGRAM, limited, share_of};
 use crate::child::{ChildMessages, Children};
 use crate::choose::remark_if_ahead;
+use crate::chunking::{self, ChunkingBelow};
+use crate::databases::{self, DatabaseSource};
 use crate::error::Result;
 use crate::host::{SystemHost, monotonic};
 use crate::open::{Mode, Opened, SharedRepository};
@@ -28,7 +30,7 @@ use crate::remark::{AheadUse, Remark};
 use crate::reports::BackupReport;
 use crate::resources::{Resources, Work};
 use crate::sources::{self, PathSources};
-use crate::streams::{Empty, StreamGroup, StreamSource};
+use crate::streams::{Empty, Inputs, StreamGroup, StreamSource};
 
 /// How often a backup that waits for its input looks for garbage collections.
 const HEARTBEAT: Duration = Duration::from_secs(30);
@@ -42,6 +44,8 @@ pub struct Backup {
     pub sources: PathSources,
     /// Commands whose output is backed up, next to files or alone.
     pub streams: Vec<StreamSource>,
+    /// Databases, each of which becomes a folder in the snapshot's root directory.
+    pub databases: Vec<DatabaseSource>,
     /// Whether a stream may have nothing in it.
     pub empty: Empty,
     /// Labels for the snapshot.
@@ -86,6 +90,9 @@ pub struct Backup {
     pub verify_writes: bool,
     /// Where no snapshot says how much there is to read, count it at the same time: for someone who looks at progress.
     pub estimate: bool,
+    /// How files are cut into chunks, by their paths in the snapshot; the others are cut as it suits them
+    /// ([`Chunking::Auto`](crate::chunking::Chunking::Auto)).
+    pub chunking: Vec<ChunkingBelow>,
     /// What it may use.
     pub resources: Resources,
 }
@@ -96,6 +103,7 @@ impl Default for Backup {
         Self {
             sources: PathSources::default(),
             streams: Vec::new(),
+            databases: Vec::new(),
             empty: Empty::default(),
             tags: Vec::new(),
             host: None,
@@ -117,6 +125,7 @@ impl Default for Backup {
             compression_level: writer.compression_level,
             verify_writes: writer.verify,
             estimate: false,
+            chunking: Vec::new(),
             resources: Resources::default(),
         }
     }
@@ -128,16 +137,17 @@ pub fn backup(request: &Backup, shared: &SharedRepository, run: &RunContext) -> 
     let children = Children { messages: ChildMessages::Captured, ..shared.children().clone() };
     let start = |group: &StreamGroup| {
         let streams = request.streams.iter().map(|source| group.command(source, &children));
-        streams.collect()
+        Ok(streams.collect::<Result<Vec<_>>>()?.into())
     };
     backup_with(request, !request.streams.is_empty(), start, shared, run)
 }
 
-/// As [`backup`], with streams that the caller starts when the repository is open, and none of the request's own.
+/// As [`backup`], with streams and folders that the caller starts when the repository is open, and none of the request's
+/// own streams. `has_inputs` says whether there will be any.
 pub fn backup_with(
     request: &Backup,
-    has_streams: bool,
-    start: impl FnOnce(&StreamGroup) -> Result<Vec<Stream>>,
+    has_inputs: bool,
+    start: impl FnOnce(&StreamGroup) -> Result<Inputs>,
     shared: &SharedRepository,
     run: &RunContext,
 ) -> Result<BackupReport> {
@@ -146,8 +156,9 @@ pub fn backup_with(
     let patterns = compile_with_files(&request.exclude, &request.exclude_from)?;
     patterns.doubts.iter().for_each(|doubt| shared.remark(run, &Remark::Pattern(doubt.clone())));
     let mut options = options_of(request, patterns.patterns, shared);
-    let is_only_streams = has_streams && request.sources.paths.is_empty();
-    let paths = if is_only_streams { Vec::new() } else { paths_of(request, shared, run)? };
+    let has_inputs = has_inputs || !request.databases.is_empty();
+    let has_no_paths = has_inputs && request.sources.paths.is_empty();
+    let paths = if has_no_paths { Vec::new() } else { paths_of(request, shared, run)? };
     let opened = shared.open(run, Mode::Usual)?;
     let Opened { repository, snapshots, index } = &opened;
     let share = share_of(&request.resources, Work::Write, repository.config().pack_bytes, shared)?;
@@ -155,15 +166,19 @@ pub fn backup_with(
     options.writer.uploads = share.uploads;
     // Now that nothing else can keep the backup from beginning.
     let group = StreamGroup::new(request.empty, run.cancel());
-    let source = Source { paths: &paths, streams: start(&group)? };
+    let Inputs { streams, mut folders } = start(&group)?;
+    for source in &request.databases {
+        folders.push(databases::folder_of(source, &group, shared, run)?);
+    }
+    let source = Source { paths: &paths, streams, folders };
     let ended = AtomicBool::new(false);
     let report = std::thread::scope(|scope| {
-        let is_unknown = || !has_streams && !has_parent(repository, snapshots, &options, &paths);
+        let is_unknown = || !has_inputs && !has_parent(repository, snapshots, &options, &paths);
         if request.estimate && is_unknown() {
             scope.spawn(|| estimate(&paths, &options, &ended, run));
         }
         let report = match archive(repository, index, snapshots, source, &options, run) {
-            Err(error @ EngineError::Cache { .. }) if !has_streams && can_be_read_again(&paths, &options) => {
+            Err(error @ EngineError::Cache { .. }) if !has_inputs && can_be_read_again(&paths, &options) => {
                 shared.remark(run, &Remark::BeginsAgain { why: error.to_string() });
                 open_index_in_memory(repository, snapshots, run).and_then(|index| {
                     archive(repository, &index, snapshots, Source::paths(&paths), &options, run)
@@ -228,6 +243,7 @@ fn options_of(request: &Backup, exclude: Patterns, shared: &SharedRepository) ->
         follow_sources: sources.follow_sources,
         follow: sources.follow,
         read_special: sources.read_special,
+        cutting: chunking::rules(&request.chunking),
         stored_as: sources.stored_as.clone(),
         skip_if_unchanged: request.skip_if_unchanged,
         ignore_ctime: request.ignore_ctime,

@@ -13,7 +13,9 @@ use serde::{Deserialize, Serialize};
 use super::retention::Retention;
 use crate::error::Result;
 use crate::open::{Looked, Mode, SharedRepository};
-use crate::reports::{ForecastReport, ForecastedSnapshot, FreedReport, GoesDocument};
+use crate::reports::{
+    ForecastReport, ForecastedSnapshot, FreedReport, GoesDocument, KeepingReport, SizeDocument,
+};
 
 /// Runs that are imagined, at most.
 const RUNS_MAX: usize = 2500;
@@ -45,22 +47,7 @@ struct Coming {
 /// next run.
 pub fn forecast(request: &Forecast, shared: &SharedRepository, run: &RunContext) -> Result<ForecastReport> {
     let looked = shared.look(run, Mode::Usual)?;
-    let retention = &request.retention;
-    let candidates = retention.candidates(&looked)?;
-    let mut groups = retention.decide(&candidates, run.now())?;
-    let size = retention.fit(&mut groups, &looked, shared, run)?;
-    let braked_now = retention.braked(&groups).map(|error| error.to_string());
-    let too_large: HashSet<SessionId> =
-        groups.iter().flat_map(|group| &group.decisions).filter_map(no_room).collect();
-    let simulated = Simulation { request, looked: &looked, too_large: &too_large }.run(&candidates)?;
-    let snapshots = groups.iter().flat_map(|group| &group.decisions).map(|decision| ForecastedSnapshot {
-        decision: decision.into(),
-        goes: simulated
-            .going
-            .get(&decision.snapshot.id)
-            .map(|coming| GoesDocument { run: coming.run, at: coming.at }),
-    });
-    let snapshots = snapshots.collect();
+    let Foreseen { snapshots, size, braked_now, simulated } = foresee(request, &looked, shared, run)?;
     let going_by = |last: usize| -> HashSet<SessionId> {
         let going = simulated.going.iter().filter(|(_, coming)| coming.run <= last);
         going.map(|(id, _)| *id).collect()
@@ -68,7 +55,7 @@ pub fn forecast(request: &Forecast, shared: &SharedRepository, run: &RunContext)
     let freed = |ids: &HashSet<SessionId>| frees(ids, &looked, shared, run);
     Ok(ForecastReport {
         snapshots,
-        size: size.map(Into::into),
+        size,
         braked_now,
         braked_later: simulated.braked,
         runs: simulated.runs,
@@ -77,6 +64,46 @@ pub fn forecast(request: &Forecast, shared: &SharedRepository, run: &RunContext)
         frees_in_all: freed(&going_by(usize::MAX))?,
         troubles: run.troubles(),
     })
+}
+
+/// The same, without what that frees: it takes no reading of what goes, so the answer comes sooner.
+pub fn keeping(request: &Forecast, shared: &SharedRepository, run: &RunContext) -> Result<KeepingReport> {
+    let looked = shared.look(run, Mode::Usual)?;
+    let Foreseen { snapshots, simulated, .. } = foresee(request, &looked, shared, run)?;
+    Ok(KeepingReport { snapshots, until: simulated.until, troubles: run.troubles() })
+}
+
+/// What becomes of snapshots.
+struct Foreseen {
+    snapshots: Vec<ForecastedSnapshot>,
+    size: Option<SizeDocument>,
+    braked_now: Option<String>,
+    simulated: Simulated,
+}
+
+fn foresee(
+    request: &Forecast,
+    looked: &Looked,
+    shared: &SharedRepository,
+    run: &RunContext,
+) -> Result<Foreseen> {
+    let retention = &request.retention;
+    let candidates = retention.candidates(looked)?;
+    let mut groups = retention.decide(&candidates, run.now())?;
+    let size = retention.fit(&mut groups, looked, shared, run)?.map(SizeDocument::from);
+    let braked_now = retention.braked(&groups).map(|error| error.to_string());
+    let too_large: HashSet<SessionId> =
+        groups.iter().flat_map(|group| &group.decisions).filter_map(no_room).collect();
+    let simulated = Simulation { request, looked, too_large: &too_large }.run(&candidates)?;
+    let snapshots = groups.iter().flat_map(|group| &group.decisions).map(|decision| ForecastedSnapshot {
+        decision: decision.into(),
+        goes: simulated
+            .going
+            .get(&decision.snapshot.id)
+            .map(|coming| GoesDocument { run: coming.run, at: coming.at }),
+    });
+    let snapshots = snapshots.collect();
+    Ok(Foreseen { snapshots, size, braked_now, simulated })
 }
 
 /// A snapshot that goes because there is no room for it.

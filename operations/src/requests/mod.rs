@@ -12,6 +12,7 @@ mod check;
 mod contents;
 mod diff;
 mod doctor;
+mod drill;
 mod edit;
 mod forecast;
 mod forget;
@@ -30,8 +31,9 @@ pub use check::{CIRCLE, Check, ReadPacks, check};
 pub use contents::{Dump, ListEntries, dump, list_entries, list_entries_with};
 pub use diff::{Diff, diff, diff_with};
 pub use doctor::{Doctor, doctor, doctor_with};
+pub use drill::{Drill, DrillReport, LivePlace, drill, drill_with};
 pub use edit::{Rewrite, Tag, rewrite, rewrite_with, tag, tag_with};
-pub use forecast::{Forecast, forecast};
+pub use forecast::{Forecast, forecast, keeping};
 pub use forget::{
     Forget, ForgetWhich, NamedSnapshots, Protect, Undelete, forget, forget_in, protect, undelete,
     undelete_with,

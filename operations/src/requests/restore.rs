@@ -218,6 +218,7 @@ fn options_of(
         paths: request.paths.iter().map(|path| list::normal(path.as_os_str().as_bytes())).collect(),
         include: patterns(&request.include)?,
         exclude: patterns(&request.exclude)?,
+        sample: None,
         overwrite: match request.overwrite {
             None => Overwrite::Refuse,
             Some(OverwriteWhen::Always) => Overwrite::Always,

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
+use keepfast_drills::evidence::LABEL as EVIDENCE_LABEL;
 use keepfast_engine::forget::NeededBytes;
+use keepfast_engine::repo::StoredSnapshot;
 use keepfast_engine::retention::{Candidate, Fit, Group, GroupBy, Policy, fit};
 use keepfast_engine::run::RunContext;
 use keepfast_format::ids::SessionId;
@@ -15,6 +17,7 @@ use serde::{Deserialize, Serialize};
 use crate::brake::Brake;
 use crate::calendar::decide_in;
 use crate::choose::Filter;
+use crate::databases::wal::LABEL as LOG_LABEL;
 use crate::error::{OperationsError, Result, TextError};
 use crate::open::{Looked, SharedRepository};
 use crate::policy::{PolicyData, group_by_data};
@@ -37,12 +40,23 @@ pub struct Retention {
     pub zone: Option<String>,
 }
 
+/// Whether snapshots with this label are kept by rules of their own. A policy decides about them only if it names the label.
+fn is_apart(tag: &str) -> bool {
+    tag.starts_with(LOG_LABEL) || tag == EVIDENCE_LABEL
+}
+
 impl Retention {
     /// The snapshots that it decides about.
     pub(super) fn candidates<'a>(&self, looked: &'a Looked) -> Result<Vec<Candidate<'a>>> {
         let snapshots = &looked.snapshots;
         let filter = self.filter.resolve(snapshots)?;
-        let matching = snapshots.all.iter().filter(|stored| filter.matches(stored));
+        let is_judged = |stored: &StoredSnapshot| {
+            // The log of a database goes with its base backups, and evidence has a time of its own: thinned out, a log has
+            // gaps.
+            let apart = stored.snapshot.body.tags.iter().find(|tag| is_apart(tag));
+            apart.is_none_or(|tag| self.filter.tags.contains(tag))
+        };
+        let matching = snapshots.all.iter().filter(|stored| filter.matches(stored) && is_judged(stored));
         let candidates = matching.map(|stored| {
             let is_protected = snapshots.protected.contains(&stored.snapshot.head.id);
             Candidate::of(&stored.snapshot, snapshots.lineages.line(stored.writer), is_protected)

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, missing_docs, reason = "tests")]
 
 mod desk;
+mod drill;
+mod folder;
 mod open;
 mod others;
 mod requests;

@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
-use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::chunker::{ChunkerParams, PageBytes};
 use keepfast_format::config::Features;
 use keepfast_format::decision::DecisionKind;
 use keepfast_format::epoch::{Ack, Condemned, Verdict};
@@ -64,7 +64,17 @@ fn cut_points() -> Vec<Value> {
         value("cuts.zeros", cuts(16 << 10, &[0; 200_000])),
         value("cuts.text", cuts(1 << 10, &b"All work and no play makes Jack a dull boy. ".repeat(500))),
         value("cuts.uneven", format!("{uneven:?}")),
+        value("cuts.pages.average-1-kib", page_chunks(1 << 10)),
+        value("cuts.pages.average-16-kib", page_chunks(16 << 10)),
+        value("cuts.pages.average-64-kib", page_chunks(64 << 10)),
     ]
+}
+
+/// The lengths of chunks for pages from 512 bytes to 64 KiB.
+fn page_chunks(average: u32) -> String {
+    let params = ChunkerParams::of_average(average);
+    let pages = (9..=16).filter_map(|logarithm| PageBytes::new(1 << logarithm));
+    pages.map(|page| params.page_chunk_bytes(page).to_string()).collect::<Vec<_>>().join(" ")
 }
 
 fn ids() -> Vec<Value> {

@@ -1,7 +1,7 @@
 //! A second implementation, from SPEC's text and the primitives alone. It must make and find the same as the
 //! crate.
 
-use keepfast_format::chunker::ChunkerParams;
+use keepfast_format::chunker::{ChunkerParams, PageBytes};
 use keepfast_format::numbers::{u32_of, u64_of, usize_of};
 use keepfast_format::pack::{FrameEntry, HEADER_BYTES, PackTable};
 use proptest::prelude::{any, prop};
@@ -81,7 +81,25 @@ fn every_average_cuts_where_spec_says() {
     }
 }
 
+/// SPEC's "Pages": of the powers of two from the smallest to the largest chunk, the one nearest to the page's.
+fn page_chunk_by_spec(params: ChunkerParams, page: u32) -> u32 {
+    let powers = (0..32).map(|logarithm| 1_u32 << logarithm);
+    let within = powers.filter(|power| (params.min_bytes..=params.max_bytes).contains(power));
+    within.min_by_key(|power| power.ilog2().abs_diff(page.ilog2())).expect("the average is one")
+}
+
 proptest! {
+    #[test]
+    fn any_pages_are_cut_where_spec_says(
+        min in 32_u32..=2048, average in 12_u32..=22, max in 0_u32..=4 << 20, page in 9_u32..=16,
+    ) {
+        let avg_bytes = 1 << average;
+        let params = ChunkerParams { min_bytes: 2 * min, avg_bytes, max_bytes: avg_bytes + 2 * max };
+        params.validate().expect("valid");
+        let bytes = PageBytes::new(1 << page).expect("a page's");
+        prop_assert_eq!(params.page_chunk_bytes(bytes), page_chunk_by_spec(params, 1 << page));
+    }
+
     #[test]
     fn any_bytes_are_cut_where_spec_says(
         bytes in prop::collection::vec(any::<u8>(), 0..6000),

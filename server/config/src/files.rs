@@ -25,7 +25,7 @@ pub trait Facts {
         None
     }
 
-    /// Whether the program carries out drills. Where it doesn't, no warning asks for them.
+    /// Whether each plan is to have a drill. Where it isn't, no warning asks for one.
     fn has_drills(&self) -> bool {
         true
     }

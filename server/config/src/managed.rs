@@ -21,11 +21,12 @@ const FOREIGN: [(&str, &str); 2] = [
     ("include", "other files are named in a file that people write"),
 ];
 /// Keys below a definition that run a program, hand arguments to one, or name a place of the machine's own.
-const COMMANDS: [(&str, &str); 5] = [
+const COMMANDS: [(&str, &str); 6] = [
     ("hook", "runs a command: put it into a template in a file that people write, and inherit that"),
     ("stream", "runs a command: put the plan into a file that people write"),
     ("command", "runs a command: name the secret by `file`, `env` or `credential`"),
     ("options", "are arguments of a command: put them into a file that people write"),
+    ("programs", "names folders of programs that are run: put it into a file that people write"),
     ("cache", "is a place of the machine's own: put it into a file that people write"),
 ];
 /// Keys that name a secret.

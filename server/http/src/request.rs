@@ -6,7 +6,9 @@ use axum::http::HeaderMap;
 use axum::http::header::CONTENT_TYPE;
 use axum::http::request::Parts;
 use keepfast_api::error::ErrorCode;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::answer::{Failure, Result};
 use crate::query::query;
@@ -61,7 +63,7 @@ impl<T: DeserializeOwned, S: Sync> FromRequestParts<S> for Query<T> {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Body<T>(pub T);
 
-impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
+impl<T: DeserializeOwned + Serialize, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Failure;
 
     async fn from_request(request: Request, state: &S) -> Result<Self> {
@@ -74,12 +76,37 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
                 413 => Failure::new(ErrorCode::TooLarge, "Send a smaller body."),
                 _ => invalid("The body", &error.body_text()),
             })?;
-        // A list would be read as the fields of a document, in their order.
-        if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
-            return Err(invalid("The body", "it isn't an object"));
+        document(&bytes).map(Self)
+    }
+}
+
+/// What a body says. Where the description has an object, a list would be read as its fields, in their order: that is
+/// refused, at any depth.
+fn document<T: DeserializeOwned + Serialize>(bytes: &[u8]) -> Result<T> {
+    let unreadable = |error: serde_json::Error| invalid("The body", &error.to_string());
+    // Not by way of the value below, in which a name that comes twice is there once.
+    let document: T = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let sent: Value = serde_json::from_slice(bytes).map_err(unreadable)?;
+    let read = serde_json::to_value(&document).map_err(|error| Failure::internal(&error))?;
+    match misfit(&sent, &read).as_deref().map(|place| place.trim_start_matches('.')) {
+        None => Ok(document),
+        Some("") => Err(invalid("The body", "it isn't an object")),
+        Some(place) => Err(invalid("The body", &format!("`{place}` is a list or an object of another kind"))),
+    }
+}
+
+/// The first place at which a list or an object was sent, and something else was read from it.
+fn misfit(sent: &Value, read: &Value) -> Option<String> {
+    match (sent, read) {
+        (Value::Array(sent), Value::Array(read)) => {
+            let mut pairs = sent.iter().zip(read).enumerate();
+            pairs.find_map(|(at, (sent, read))| Some(format!("[{at}]{}", misfit(sent, read)?)))
         }
-        let read = serde_json::from_slice(&bytes);
-        read.map(Self).map_err(|error| invalid("The body", &error.to_string()))
+        (Value::Object(sent), Value::Object(read)) => {
+            sent.iter().find_map(|(name, sent)| Some(format!(".{name}{}", misfit(sent, read.get(name)?)?)))
+        }
+        (Value::Array(_) | Value::Object(_), _) => Some(String::new()),
+        _ => None,
     }
 }
 
@@ -91,4 +118,50 @@ fn is_json(headers: &HeaderMap) -> bool {
 
 fn invalid(what: &str, why: &str) -> Failure {
     Failure::new(ErrorCode::InvalidRequest, format!("{what} can't be read: {why}."))
+}
+
+#[cfg(test)]
+mod tests {
+    use keepfast_api::access::NewUser;
+    use keepfast_api::restore::RestoreRequest;
+    use keepfast_api::run::StartRun;
+    use serde::Serialize;
+    use serde::de::DeserializeOwned;
+
+    use super::document;
+
+    fn is_read<T: DeserializeOwned + Serialize>(text: &str) {
+        assert!(document::<T>(text.as_bytes()).is_ok(), "{text}");
+    }
+
+    fn is_refused<T: DeserializeOwned + Serialize>(text: &str, why: &str) {
+        let refused = document::<T>(text.as_bytes()).err().expect(text);
+        assert!(format!("{refused:?}").contains(why), "{text}: {refused:?}");
+    }
+
+    #[test]
+    fn a_list_is_no_document_at_any_depth() {
+        is_read::<NewUser>(
+            r#"{"user": "bob", "grants": [{"role": "viewer", "scope": "all", "see_names": false, "read_content": false}]}"#,
+        );
+        is_refused::<NewUser>(
+            r#"{"user": "bob", "grants": [["viewer", "all", false, false]]}"#,
+            "`grants[0]` is a list",
+        );
+        is_refused::<NewUser>(r#"["bob", null, [], null]"#, "isn't an object");
+        is_read::<StartRun>(r#"{"kind": "check", "repository": "main"}"#);
+        is_refused::<StartRun>(r#"["check", "main"]"#, "The body");
+        let restore = |rest: &str| {
+            format!("{{\"repository\": \"main\", \"snapshot\": \"4f\", \"destination\": {rest}}}")
+        };
+        is_read::<RestoreRequest>(&restore(
+            r#"{"to": "original"}, "paths": ["/a", "/b"], "overwrite": "never""#,
+        ));
+        is_refused::<RestoreRequest>(&restore(r#"["original"]"#), "The body");
+        is_refused::<RestoreRequest>(&restore(r#"["folder", "/srv/restore"]"#), "The body");
+        is_refused::<RestoreRequest>(
+            &restore(r#"{"to": "original"}, "overwrite": {"never": null}"#),
+            "`overwrite`",
+        );
+    }
 }

@@ -64,6 +64,9 @@ pub enum OidcError {
         /// What it says.
         reason: String,
     },
+    /// What the issuer knows of the person is of someone else.
+    #[error("the issuer's ID token and what it knows of the person are of two different people")]
+    AnotherPerson,
     /// The ID token isn't what it should be.
     #[error("the issuer's ID token can't be trusted: {problem}")]
     Token {

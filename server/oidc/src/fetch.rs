@@ -42,6 +42,16 @@ pub async fn get<T: DeserializeOwned>(
     read(client.get(url.clone()), url, what).await
 }
 
+/// A document that the issuer hands out to who has this access token.
+pub async fn get_by<T: DeserializeOwned>(
+    client: &Client,
+    url: &Url,
+    what: &'static str,
+    access: &str,
+) -> Result<T, OidcError> {
+    read(client.get(url.clone()).bearer_auth(access), url, what).await
+}
+
 /// A document in answer to a form.
 pub async fn post<T: DeserializeOwned>(
     client: &Client,

@@ -7,10 +7,10 @@ use data_encoding::BASE64URL_NOPAD;
 use reqwest::{Client, Url};
 use serde::Deserialize;
 use serde_json::{Map, Value};
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
 use crate::error::OidcError;
-use crate::fetch::{address, client, get, post};
+use crate::fetch::{address, client, get, get_by, post};
 use crate::keys::{KeySet, Signed};
 use crate::token::{Expected, Token};
 
@@ -123,14 +123,18 @@ struct Metadata {
     token_endpoint: String,
     jwks_uri: String,
     #[serde(default)]
+    userinfo_endpoint: Option<String>,
+    #[serde(default)]
     token_endpoint_auth_methods_supported: Option<Vec<String>>,
     #[serde(default)]
     authorization_response_iss_parameter_supported: bool,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, Zeroize, ZeroizeOnDrop)]
 struct Tokens {
     id_token: String,
+    #[serde(default)]
+    access_token: Option<String>,
 }
 
 #[derive(Default)]
@@ -209,8 +213,8 @@ impl RelyingParty {
             return Err(OidcError::Denied { reason });
         }
         let code = returned.code.as_deref().ok_or(OidcError::AnotherLogin)?;
-        let token = self.exchange(&metadata, code, pending).await?;
-        let read = Token::read(&token)?;
+        let tokens = self.exchange(&metadata, code, pending).await?;
+        let read = Token::read(&tokens.id_token)?;
         self.check_signature(&read, &metadata, now).await?;
         let expected = Expected {
             issuer: &self.provider.issuer,
@@ -218,7 +222,10 @@ impl RelyingParty {
             nonce: &pending.nonce(),
             now,
         };
-        let (subject, claims) = read.claims(&expected)?;
+        let (subject, mut claims) = read.claims(&expected)?;
+        if let (true, Some(access)) = (self.says_too_little(&claims), &tokens.access_token) {
+            self.ask_more(&metadata, access, &subject, &mut claims).await?;
+        }
         let text = |name: &str| claims.get(name).and_then(Value::as_str).map(str::to_owned);
         Ok(Identity {
             issuer: self.provider.issuer.clone(),
@@ -234,7 +241,7 @@ impl RelyingParty {
         metadata: &Metadata,
         code: &str,
         pending: &Pending,
-    ) -> Result<Zeroizing<String>, OidcError> {
+    ) -> Result<Tokens, OidcError> {
         let url = address("the issuer's address for tokens", &metadata.token_endpoint)?;
         let Provider { client_id, client_secret, redirect, .. } = &self.provider;
         let verifier = pending.verifier();
@@ -253,8 +260,39 @@ impl RelyingParty {
             fields.extend([("client_id", client_id.as_str()), ("client_secret", client_secret.as_str())]);
             None
         };
-        let tokens: Tokens = post(&self.client, &url, "the ID token", user, &fields).await?;
-        Ok(Zeroizing::new(tokens.id_token))
+        post(&self.client, &url, "the ID token", user, &fields).await
+    }
+
+    /// Whether an ID token lacks something that is used here: some issuers put little into it.
+    fn says_too_little(&self, claims: &Map<String, Value>) -> bool {
+        let lacks = |name: &str| claims.get(name).is_none_or(Value::is_null);
+        lacks(&self.provider.groups_claim) || lacks("name") || (lacks("preferred_username") && lacks("email"))
+    }
+
+    /// Adds what the issuer says of the person who has this access token, which is of no use afterwards. What the ID token
+    /// says stays: that is signed. Nothing happens if the issuer has no address for it.
+    async fn ask_more(
+        &self,
+        metadata: &Metadata,
+        access: &str,
+        subject: &str,
+        claims: &mut Map<String, Value>,
+    ) -> Result<(), OidcError> {
+        let Some(endpoint) = &metadata.userinfo_endpoint else { return Ok(()) };
+        let url = address("the issuer's address for what it knows of people", endpoint)?;
+        let more: Map<String, Value> =
+            get_by(&self.client, &url, "what it knows of a person", access).await?;
+        // OpenID Connect Core, section 5.3.2: else it may be another person's access token.
+        if more.get("sub").and_then(Value::as_str) != Some(subject) {
+            return Err(OidcError::AnotherPerson);
+        }
+        for (name, value) in more {
+            let said = claims.entry(name).or_insert(Value::Null);
+            if said.is_null() {
+                *said = value;
+            }
+        }
+        Ok(())
     }
 
     async fn check_signature(

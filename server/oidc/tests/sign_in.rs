@@ -24,6 +24,7 @@ use zeroize::Zeroizing;
 
 const NOW: u64 = 1_800_000_000;
 const CODE: &str = "code/with signs&=";
+const ACCESS: &str = "access-token.of~the+person";
 
 /// How a token is signed.
 #[derive(Clone, Copy, PartialEq)]
@@ -55,6 +56,9 @@ struct Ways {
     /// Changes the token at the end.
     bend: fn(String) -> String,
     key_reads: u32,
+    /// What it knows of the person, and how often it was asked.
+    person: Value,
+    person_reads: u32,
     /// What the login asked for.
     nonce: String,
     challenge: String,
@@ -119,6 +123,7 @@ async fn metadata_of(State(shared): State<Shared>) -> Json<Value> {
         "authorization_endpoint": format!("{}/authorize?tenant=1", shared.issuer),
         "token_endpoint": format!("{}/token", shared.issuer),
         "jwks_uri": format!("{}/keys", shared.issuer),
+        "userinfo_endpoint": format!("{}/person", shared.issuer),
     });
     change(&mut metadata, &shared.ways.lock().unwrap().metadata);
     Json(metadata)
@@ -163,8 +168,16 @@ async fn token_of(
     });
     change(&mut claims, &ways.claims);
     Ok(Json(
-        json!({ "access_token": "x", "token_type": "Bearer", "id_token": signed(&shared.keys, &ways, &claims) }),
+        json!({ "access_token": ACCESS, "token_type": "Bearer", "id_token": signed(&shared.keys, &ways, &claims) }),
     ))
+}
+
+async fn person_of(State(shared): State<Shared>, headers: HeaderMap) -> Result<Json<Value>, StatusCode> {
+    let mut ways = shared.ways.lock().unwrap();
+    ways.person_reads += 1;
+    let shown = headers.get("authorization").map(|value| value.to_str().unwrap().to_owned());
+    let is_allowed = shown == Some(format!("Bearer {ACCESS}")) && !ways.person.is_null();
+    if is_allowed { Ok(Json(ways.person.clone())) } else { Err(StatusCode::UNAUTHORIZED) }
 }
 
 fn signed(keys: &Keys, ways: &Ways, claims: &Value) -> String {
@@ -227,6 +240,8 @@ impl Lab {
             header: json!({}),
             bend: |token| token,
             key_reads: 0,
+            person: json!({ "sub": "42" }),
+            person_reads: 0,
             nonce: String::new(),
             challenge: String::new(),
         };
@@ -236,6 +251,7 @@ impl Lab {
             .route("/.well-known/openid-configuration", get(metadata_of))
             .route("/keys", get(keys_of))
             .route("/token", post(token_of))
+            .route("/person", get(person_of))
             .with_state(shared.clone());
         tokio::spawn(async move { axum::serve(listener, app).await });
         let party = RelyingParty::new(provider(&issuer)).unwrap();
@@ -445,6 +461,50 @@ async fn what_belongs_to_another_login_or_issuer_is_refused() {
     }
 }
 
+#[tokio::test]
+async fn what_an_id_token_lacks_is_asked_for_once_and_is_of_the_same_person() {
+    let lab = Lab::new().await;
+    let reads = || lab.shared.ways.lock().unwrap().person_reads;
+    lab.set(|ways| ways.person = json!({ "sub": "42", "name": "Other", "groups": ["admins"] }));
+    let identity = lab.sign_in(NOW).await.unwrap();
+    assert_eq!((identity.display.as_deref(), reads()), (Some("Ann"), 0), "the ID token says it all");
+    // What is signed stays as it is.
+    lab.set(|ways| ways.claims = json!({ "name": null }));
+    let identity = lab.sign_in(NOW).await.unwrap();
+    assert_eq!((identity.display.as_deref(), reads()), (Some("Other"), 1));
+    assert_eq!(identity.groups, ["ops", "staff"]);
+    lab.set(|ways| ways.claims = json!({ "name": null, "groups": null, "preferred_username": null }));
+    let identity = lab.sign_in(NOW).await.unwrap();
+    assert_eq!((identity.subject.as_str(), identity.user_name.as_deref(), reads()), ("42", None, 2));
+    assert_eq!(identity.groups, ["admins"]);
+
+    for person in
+        [json!({ "sub": "43", "groups": ["ops"] }), json!({ "sub": 42 }), json!({ "groups": ["ops"] })]
+    {
+        lab.set(|ways| ways.person = person);
+        lab.refused("two different people").await;
+    }
+    lab.set(|ways| ways.person = Value::Null);
+    lab.refused("answers 401").await;
+    lab.set(|ways| ways.person = json!({ "sub": "42", "about": "x".repeat(600_000) }));
+    lab.refused("more than 524288 bytes").await;
+    lab.set(|ways| ways.person = json!(["42"]));
+    lab.refused("can't be read").await;
+
+    let lab = Lab::new().await;
+    lab.set(|ways| {
+        ways.metadata = json!({ "userinfo_endpoint": "http://192.0.2.1/person" });
+        ways.claims = json!({ "groups": null });
+    });
+    lab.refused("has to begin with https://").await;
+    let lab = Lab::new().await;
+    lab.set(|ways| {
+        ways.metadata = json!({ "userinfo_endpoint": null });
+        ways.claims = json!({ "groups": null });
+    });
+    assert!(lab.sign_in(NOW).await.unwrap().groups.is_empty(), "this issuer has no more to say");
+}
+
 /// No error, and nothing that is printed of one, has the client's password or a token.
 #[tokio::test]
 async fn errors_have_no_secrets() {
@@ -454,8 +514,10 @@ async fn errors_have_no_secrets() {
     let mut errors = vec![lab.party.finish(&pending, &returned, NOW).await.unwrap_err()];
     let gone = RelyingParty::new(provider("http://127.0.0.1:9")).unwrap();
     errors.push(gone.begin([7; RANDOM_BYTES], NOW).await.err().unwrap());
+    lab.set(|ways| (ways.claims, ways.person) = (json!({ "name": null }), Value::Null));
+    errors.push(lab.sign_in(NOW).await.unwrap_err());
     let shown = format!("{errors:?}");
-    for secret in ["s/ecret", "s%2Fecret", "eyJ", &*pending.to_cookie()] {
+    for secret in ["s/ecret", "s%2Fecret", "eyJ", ACCESS, &*pending.to_cookie()] {
         assert!(!shown.contains(secret), "{shown}");
     }
 }

@@ -5,11 +5,14 @@ use std::ffi::OsString;
 use keepfast_config::config::Definition;
 use keepfast_config::model::plan::Plan;
 use keepfast_config::model::source::{ChangedBy, Source};
+use keepfast_config::values::amount::Chunking as Defined;
+use keepfast_format::chunker::PageBytes;
+use keepfast_operations::chunking::{Chunking, ChunkingBelow};
 use keepfast_operations::requests::Backup;
 use keepfast_operations::sources::PathSources;
 use keepfast_operations::streams::{Empty, StreamSource};
 
-use super::{limits, secret, unsupported};
+use super::{database, limits, secret, unsupported};
 use crate::error::Result;
 
 /// What the labels of plans begin with.
@@ -54,6 +57,8 @@ pub fn request(definition: &Definition<Plan>) -> Result<Backup> {
         estimate: true,
         resources: limits::resources(plan.limits.as_ref()),
         sources: paths(parts, &name)?,
+        databases: database::sources(parts, &name)?,
+        chunking: chunking(parts),
         streams: parts.iter().filter_map(|part| part.stream.as_ref()).map(stream).collect(),
         ..Backup::default()
     };
@@ -84,15 +89,29 @@ fn stream(defined: &keepfast_config::model::source::Stream) -> StreamSource {
     StreamSource { name: defined.name.clone(), command: secret::command(&defined.command) }
 }
 
-fn paths(parts: &[Source], name: &str) -> Result<PathSources> {
-    for part in parts {
-        if let Some((engine, _)) = part.database() {
-            return Err(unsupported(name, format!("a database ({engine:?}) as a source; use a stream")));
-        }
-        if part.sqlite.is_some() {
-            return Err(unsupported(name, "a SQLite file as a source of its own; use a stream"));
-        }
+/// How the files of each part are cut. What isn't said is `auto`, also below a path of another part that says
+/// something else.
+fn chunking(parts: &[Source]) -> Vec<ChunkingBelow> {
+    let of = |defined: Option<Defined>| match defined {
+        None | Some(Defined::Auto) => Chunking::Auto,
+        Some(Defined::Content) => Chunking::Content,
+        Some(Defined::Pages { bytes }) => PageBytes::new(bytes).map_or(Chunking::Auto, Chunking::Pages),
+    };
+    if parts.iter().all(|part| part.chunking.is_none()) {
+        return Vec::new();
     }
+    let below = |part: &Source| {
+        let paths = match &part.stored_as {
+            Some(stored) => vec![stored.0.clone()],
+            None => part.paths().map(|path| path.value.0.clone()).collect(),
+        };
+        let chunking = of(part.chunking);
+        paths.into_iter().map(move |path| ChunkingBelow { path, chunking })
+    };
+    parts.iter().flat_map(below).collect()
+}
+
+fn paths(parts: &[Source], name: &str) -> Result<PathSources> {
     let files: Vec<&Source> = parts.iter().filter(|part| part.files.is_some()).collect();
     let Some(first) = files.first() else { return Ok(PathSources::default()) };
     let ways = |part: &Source| (part.follow, part.read_special, part.stored_as.clone());
@@ -109,4 +128,42 @@ fn paths(parts: &[Source], name: &str) -> Result<PathSources> {
         read_special: first.read_special,
         ..PathSources::default()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::{Chunking, PageBytes, request};
+    use crate::testing::repository::config;
+
+    fn chunking_of(source: &str) -> Vec<(String, Chunking)> {
+        let config = config(&format!(
+            "[repository.main]\nurl = \"/srv/r\"\npassword = {{ env = \"P\" }}\n[plan.www]\nrepository = \"main\"\n\
+             source = [{source}]\n"
+        ));
+        let request = request(&config.plans["www"]).expect("it can be carried out");
+        let path = |path: &Path| path.display().to_string();
+        request.chunking.iter().map(|below| (path(&below.path), below.chunking)).collect()
+    }
+
+    #[test]
+    fn each_source_of_files_has_its_own_chunking() {
+        assert_eq!(chunking_of(r#"{ files = ["/srv/www"] }"#), []);
+        let pages = Chunking::Pages(PageBytes::new(8192).expect("a page's size"));
+        let of = |path: &str, chunking| (path.to_owned(), chunking);
+        let several = r#"{ files = ["/srv/db", "/srv/log"], chunking = "pages:8KiB" }, { files = ["/srv/db/x"] },
+            { files = ["/home"], chunking = "content" }"#;
+        assert_eq!(
+            chunking_of(&several.replace('\n', " ")),
+            [
+                of("/srv/db", pages),
+                of("/srv/log", pages),
+                of("/srv/db/x", Chunking::Auto),
+                of("/home", Chunking::Content),
+            ]
+        );
+        let mounted = r#"{ files = ["/mnt/snapshot"], stored_as = "/srv/db", chunking = "pages:8KiB" }"#;
+        assert_eq!(chunking_of(mounted), [of("/srv/db", pages)]);
+    }
 }

@@ -3,6 +3,8 @@
 
 pub mod anomaly;
 pub mod backup;
+pub mod database;
+pub mod drill;
 pub mod hook;
 pub mod limits;
 pub mod place;

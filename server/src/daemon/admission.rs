@@ -134,6 +134,9 @@ fn undefined(config: &Config, run: &Run) -> Option<String> {
             let is_defined = config.repositories.contains_key(&repository);
             (!is_defined).then(|| format!("there is no repository {repository} any more"))
         }
+        Some(Job::Drill { drill }) => {
+            (!config.drills.contains_key(&drill)).then(|| format!("there is no drill {drill} any more"))
+        }
         // What it restores from and to is looked at when it begins, and its report says what is missing.
         Some(Job::Restore { .. }) => None,
         None => Some("this program can't do what it is for".to_owned()),
@@ -144,10 +147,12 @@ fn needs(run: &Run) -> Needs {
     let subject = &run.subject;
     // Upkeep is of no host: a host of its own never is full.
     let host = subject.host.as_ref().map_or_else(|| format!("upkeep {}", run.id), ToString::to_string);
-    let plan = match &subject.plan {
-        Some(plan) => Some(plan.to_string()),
+    let plan = match (&subject.drill, &subject.plan) {
+        // Backups of its plan go on meanwhile.
+        (Some(drill), _) => Some(format!("drill {drill}")),
+        (None, Some(plan)) => Some(plan.to_string()),
         // Of a repository's upkeep, one run of a kind works at a time.
-        None => subject.repository.as_ref().map(|name| format!("{} of {name}", run.kind.as_str())),
+        (None, None) => subject.repository.as_ref().map(|name| format!("{} of {name}", run.kind.as_str())),
     };
     Needs {
         run: RunName::from(run.id.as_str()),
@@ -163,12 +168,15 @@ fn stored_limits<'r>(config: &Config, starting: impl Iterator<Item = &'r Run>) -
     let limit = |group, at_most: NonZeroU32| Limit { group, at_most: at_most.get() };
     let mut all = vec![limit(Group::All, limits.runs)];
     let (mut plans, mut repositories, mut hosts) = (BTreeSet::new(), BTreeSet::new(), BTreeSet::new());
+    let mut drills = BTreeSet::new();
     for run in starting {
+        drills.extend(run.subject.drill.clone());
         plans.extend(run.subject.plan.clone());
         repositories.extend(run.subject.repository.clone());
         hosts.extend(run.subject.host.clone());
     }
     all.extend(plans.into_iter().map(|plan| limit(Group::Plan(plan), NonZeroU32::MIN)));
+    all.extend(drills.into_iter().map(|drill| limit(Group::Drill(drill), NonZeroU32::MIN)));
     all.extend(repositories.into_iter().map(|name| limit(Group::Repository(name), limits.per_repository)));
     all.extend(hosts.into_iter().map(|host| limit(Group::Host(host), limits.per_host)));
     all

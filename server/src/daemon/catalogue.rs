@@ -44,7 +44,7 @@ impl Due {
                 let text = |name: &str| event.document.get(name).and_then(|value| value.as_str());
                 let kind = text("kind").and_then(RunKind::parse);
                 if let (
-                    Some(RunKind::Backup | RunKind::Forget | RunKind::Prune | RunKind::Copy),
+                    Some(RunKind::Backup | RunKind::Forget | RunKind::Prune | RunKind::Copy | RunKind::Drill),
                     Some(repository),
                 ) = (kind, text("repository"))
                 {

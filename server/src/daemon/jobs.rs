@@ -1,8 +1,10 @@
-//! What runs do: backups of plans, checks and prunes of repositories, which are done by themselves too, and when; restores.
+//! What runs do: backups of plans, checks and prunes of repositories, drills, which are done by themselves too, and when;
+//! restores.
 
 use std::time::Duration;
 
 use keepfast_config::config::{Config, Definition};
+use keepfast_config::model::drill::Drill;
 use keepfast_config::model::repository::Repository;
 use keepfast_config::values::time::Length;
 use keepfast_schedule::names::PlanName;
@@ -11,7 +13,7 @@ use keepfast_store::{
     ConfigHash, HostId, NewRun, PlanId, RepositoryId, Run, RunId, RunKind, RunSubject, ScheduleId, Trigger,
 };
 
-use crate::convert::schedule;
+use crate::convert::{drill, schedule};
 use crate::error::{Result, ScheduleError, ServerError};
 use crate::state;
 
@@ -33,6 +35,11 @@ pub enum Job {
         /// The repository.
         repository: String,
     },
+    /// Restores on trial, and tests what was restored.
+    Drill {
+        /// The drill.
+        drill: String,
+    },
     /// Restores what a person has asked for. No schedule makes it.
     Restore {
         /// The run, which says what.
@@ -50,7 +57,8 @@ impl Job {
             RunKind::Check => Some(Self::Check { repository: repository()? }),
             RunKind::Prune => Some(Self::Prune { repository: repository()? }),
             RunKind::Restore => Some(Self::Restore { run: run.id.to_string() }),
-            RunKind::Forget | RunKind::Copy | RunKind::Drill => None,
+            RunKind::Drill => Some(Self::Drill { drill: run.subject.drill.as_ref()?.to_string() }),
+            RunKind::Forget | RunKind::Copy => None,
         }
     }
 
@@ -61,6 +69,7 @@ impl Job {
             Self::Backup { .. } => RunKind::Backup,
             Self::Check { .. } => RunKind::Check,
             Self::Prune { .. } => RunKind::Prune,
+            Self::Drill { .. } => RunKind::Drill,
             Self::Restore { .. } => RunKind::Restore,
         }
     }
@@ -72,6 +81,7 @@ impl Job {
             Self::Backup { plan } => format!("plan:{plan}"),
             Self::Check { repository } => format!("check:{repository}"),
             Self::Prune { repository } => format!("prune:{repository}"),
+            Self::Drill { drill } => format!("drill:{drill}"),
             Self::Restore { run } => format!("restore:{run}"),
         }
     }
@@ -135,6 +145,7 @@ pub fn all(config: &Config, seed: JitterSeed, host: &HostId) -> Jobs {
                 plan: Some(PlanId::new(&**plan).map_err(ServerError::name(plan))?),
                 repository: Some(RepositoryId::new(&**repository).map_err(ServerError::name(repository))?),
                 host: Some(host.clone()),
+                drill: None,
             };
             let hash = definition.hash.to_string();
             scheduled(job, schedule, definition.value.enabled, subject, &hash).map(Some)
@@ -151,7 +162,38 @@ pub fn all(config: &Config, seed: JitterSeed, host: &HostId) -> Jobs {
             add(upkeep(config, definition, job, &prune.cron.0, prune.jitter, seed).map(Some));
         }
     }
+    for definition in config.drills.values() {
+        add(drilled(config, definition, seed).map(Some));
+    }
     jobs
+}
+
+fn drilled(config: &Config, definition: &Definition<Drill>, seed: JitterSeed) -> Result<Scheduled> {
+    let job = Job::Drill { drill: definition.name.clone() };
+    let defined = &definition.value.schedule;
+    let schedule = calendar(config, &job, &defined.cron.0, defined.jitter, seed).map_err(|source| {
+        ServerError::Schedule { definition: format!("drill {}", definition.name), source }
+    })?;
+    let plan = config.plans.get(&definition.value.plan.name);
+    let is_enabled = plan.is_some_and(|plan| plan.value.enabled);
+    let subject = drill::subject(config, definition)?;
+    scheduled(job, schedule, is_enabled, subject, &definition.hash.to_string())
+}
+
+/// A schedule by the calendar in the server's zone.
+fn calendar(
+    config: &Config,
+    job: &Job,
+    cron: &str,
+    jitter: Option<Length>,
+    seed: JitterSeed,
+) -> Result<PlanSchedule, ScheduleError> {
+    let (schedule, zone) = schedule::upkeep(config, cron)?;
+    Ok(PlanSchedule {
+        jitter: jitter.map_or(Duration::ZERO, |jitter| jitter.0),
+        seed,
+        ..PlanSchedule::new(PlanName::from(job.text()), schedule, zone)
+    })
 }
 
 fn upkeep(
@@ -162,22 +204,14 @@ fn upkeep(
     jitter: Option<Length>,
     seed: JitterSeed,
 ) -> Result<Scheduled> {
-    let made = || -> Result<PlanSchedule, ScheduleError> {
-        let (schedule, zone) = schedule::upkeep(config, cron)?;
-        Ok(PlanSchedule {
-            jitter: jitter.map_or(Duration::ZERO, |jitter| jitter.0),
-            seed,
-            ..PlanSchedule::new(PlanName::from(job.text()), schedule, zone)
-        })
-    };
-    let schedule = made().map_err(|source| ServerError::Schedule {
+    let schedule = calendar(config, &job, cron, jitter, seed).map_err(|source| ServerError::Schedule {
         definition: format!("repository {}", definition.name),
         source,
     })?;
     let repository = RepositoryId::new(&*definition.name).map_err(ServerError::name(&definition.name))?;
     // Not of a host: upkeep doesn't count among the runs that a host may have at once, or a long check would hold up
     // its backups.
-    let subject = RunSubject { plan: None, repository: Some(repository), host: None };
+    let subject = RunSubject { plan: None, repository: Some(repository), host: None, drill: None };
     scheduled(job, schedule, true, subject, &definition.hash.to_string())
 }
 

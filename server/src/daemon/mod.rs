@@ -536,11 +536,10 @@ async fn lose_single(store: &Store, folder: &Path, config: &Config) -> Result<()
         return Ok(());
     }
     for run in store.active_runs().await? {
-        let is_single =
-            run.executor.as_ref().is_some_and(|other| state::single_plan(&other.server).is_some());
-        let Some(plan) = run.subject.plan.as_ref().filter(|_| is_single) else { continue };
+        let single = run.executor.as_ref().and_then(|other| state::single_plan(&other.server));
+        let Some(single) = single else { continue };
         // The lock is let go at once: the process that had it is over.
-        if PlanLock::take(folder, plan.as_str())?.is_some() {
+        if PlanLock::take(folder, single)?.is_some() {
             Scheduler::lose_dead(store, &run.id, state::instant(now())).await?;
         }
     }

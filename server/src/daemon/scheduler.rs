@@ -307,7 +307,10 @@ impl Scheduler {
             let kind = tracked.scheduled.job.kind();
             let is_of_job = |run: &&Run| {
                 let same_repository = subject.plan.is_some() || run.subject.repository == subject.repository;
-                run.kind == kind && run.subject.plan == subject.plan && same_repository
+                run.kind == kind
+                    && run.subject.plan == subject.plan
+                    && run.subject.drill == subject.drill
+                    && same_repository
             };
             let open: Vec<RunId> =
                 active.iter().chain(&waiting).filter(is_of_job).map(|run| run.id.clone()).collect();

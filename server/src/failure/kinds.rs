@@ -7,12 +7,13 @@ use std::error::Error;
 use std::io;
 
 use keepfast_backend::{BackendError, BackendErrorKind};
+use keepfast_drills::scratch::ScratchError;
 use keepfast_engine::EngineError;
 use keepfast_engine::error::PruneError;
 use keepfast_format::FormatError;
 use keepfast_observe::errors::{Category, Side};
 use keepfast_operations::OperationsError;
-use keepfast_operations::error::{PlaceError, SourceError};
+use keepfast_operations::error::{DatabaseError, PlaceError, SourceError};
 
 use crate::error::ServerError;
 use crate::recovery::RecoveryError;
@@ -37,6 +38,7 @@ pub fn of_server(error: &ServerError) -> Kind {
     use ServerError as E;
     match error {
         E::NoPlan { .. } => kind("no_plan", Category::Configuration),
+        E::NoDrill { .. } => kind("no_drill", Category::Configuration),
         E::NoRepository { .. } => kind("no_repository", Category::Configuration),
         E::NoRun { .. } | E::SeveralRuns { .. } | E::NoWord { .. } => kind("no_run", Category::Configuration),
         E::NoSnapshot { .. } => kind("no_snapshot", Category::Configuration),
@@ -51,7 +53,7 @@ pub fn of_server(error: &ServerError) -> Kind {
         E::Unsupported { .. } => kind("unsupported", Category::Configuration),
         E::Schedule { .. } => kind("schedule", Category::Configuration),
         E::Name { .. } => kind("name", Category::Configuration),
-        E::Running { .. } => kind("running", Category::Network),
+        E::Running { .. } | E::DrillRuns { .. } => kind("running", Category::Network),
         E::StateFolder { source, .. } => kind("state_folder", Category::of_io(source.kind(), Side::Store)),
         E::StateFile { source, .. } => kind("state_file", Category::of_io(source.kind(), Side::Store)),
         E::Managed(error) => kind("managed_file", Category::of_io(error.source.kind(), Side::Store)),
@@ -96,9 +98,30 @@ pub fn of_operations(error: &OperationsError) -> Kind {
         E::MarkedPassword(_) => kind("marked_password", Category::Credentials),
         E::Stream(_) => kind("stream", Category::Source),
         E::Source(error) => of_source(error),
+        E::Database(error) => of_database(error),
+        E::Scratch(ScratchError::Folder { source, .. }) => {
+            kind("drill_folder", Category::of_io(source.kind(), Side::Source))
+        }
+        E::Scratch(ScratchError::Live { .. }) => kind("drill_live", Category::Configuration),
         E::Engine(error) => of_engine(error),
         // An error that this version of the crate doesn't know.
         _ => kind("other", Category::Bug),
+    }
+}
+
+fn of_database(error: &DatabaseError) -> Kind {
+    use keepfast_sources::SourceError as S;
+    let DatabaseError::Source(error) = error else { return kind("database", Category::Configuration) };
+    match error {
+        S::Address(_) | S::NoProgram { .. } | S::Unsupported { .. } => {
+            kind("database", Category::Configuration)
+        }
+        S::Connect { .. } => kind("database_connection", Category::Source),
+        S::File { source, .. } => kind("database_file", Category::of_io(source.kind(), Side::Source)),
+        S::Transfer { source, .. } => kind("database_transfer", Category::of_io(source.kind(), Side::Store)),
+        S::Missing { .. } => kind("database_incomplete", Category::Permission),
+        S::Dump { .. } => kind("dump", Category::Damage),
+        _ => kind("database_dump", Category::Source),
     }
 }
 

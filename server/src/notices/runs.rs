@@ -24,6 +24,7 @@ struct RunNews<'e> {
     plan: Option<&'e str>,
     repository: Option<&'e str>,
     host: Option<&'e str>,
+    drill: Option<&'e str>,
     work: Work,
 }
 
@@ -37,6 +38,7 @@ impl<'e> RunNews<'e> {
             plan: text("plan"),
             repository: text("repository"),
             host: text("host"),
+            drill: text("drill"),
             work: match kind {
                 RunKind::Backup => Work::Backup,
                 RunKind::Check => Work::Check,
@@ -54,6 +56,9 @@ impl<'e> RunNews<'e> {
     }
 
     fn about(&self) -> Subject {
+        if let Some(drill) = self.drill {
+            return Subject::Drill(drill.to_owned());
+        }
         match (self.plan, self.repository) {
             (Some(plan), _) => Subject::Plan(plan.to_owned()),
             (None, Some(repository)) => Subject::Repository(repository.to_owned()),
@@ -68,6 +73,9 @@ impl<'e> RunNews<'e> {
     /// As in "the backup of plan www".
     fn name(&self) -> String {
         let work = self.work.word();
+        if let (Some(drill), Some(plan)) = (self.drill, self.plan) {
+            return format!("the {work} {drill} of plan {plan}");
+        }
         match (self.plan, self.repository) {
             (Some(plan), _) => format!("the {work} of plan {plan}"),
             (None, Some(repository)) if self.work == Work::Restore => {
@@ -201,17 +209,27 @@ fn advice(news: &RunNews<'_>, verdict: Verdict, category: Option<Category>) -> O
         let cause = cause.trim_end_matches('.');
         return Some(format!("{cause}. Then repeat the restore: it goes on where this one ended."));
     }
+    let again = match (news.drill, plan) {
+        (Some(drill), _) => Some(format!("`keepfast drill run {drill}`")),
+        (None, Some(plan)) => Some(format!("`keepfast run {plan}`")),
+        (None, None) => None,
+    };
     match verdict {
-        Verdict::Failed => Some(match (category, plan) {
+        Verdict::Failed if news.work == Work::Drill && category == Some(Category::Damage) => Some(
+            "Until a drill passes, don't rely on this plan's snapshots: look at the evidence, check the repository with all \
+             of its data, and back up again."
+                .to_owned(),
+        ),
+        Verdict::Failed => Some(match (category, again) {
             (Some(category), _) => category.advice().to_owned(),
-            (None, Some(plan)) => format!("Correct what the error names, then run `keepfast run {plan}`."),
+            (None, Some(again)) => format!("Correct what the error names, then run {again}."),
             (None, None) => "Correct what the error names. The next run tries again.".to_owned(),
         }),
         Verdict::Findings => {
             Some("Look at what was found. What is not named in it was done.".to_owned())
         }
-        Verdict::Missed => Some(match plan {
-            Some(plan) => format!("See whether the server and the host were up. `keepfast run {plan}` runs it now."),
+        Verdict::Missed => Some(match again {
+            Some(again) => format!("See whether the server and the host were up. {again} runs it now."),
             None => "See whether the server was up at that time.".to_owned(),
         }),
         Verdict::Lost => Some(

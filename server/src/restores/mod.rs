@@ -130,6 +130,7 @@ impl Start<'_> {
                 plan: plan.map(|plan| PlanId::new(plan).map_err(named(plan))).transpose()?,
                 repository: Some(RepositoryId::new(&*order.repository).map_err(named(&order.repository))?),
                 host: Some(HostId::new(&*order.host).map_err(named(&order.host))?),
+                drill: None,
             },
             trigger,
             config: ConfigHash::new(definition.hash.to_string()).map_err(named("hash"))?,

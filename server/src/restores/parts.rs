@@ -68,6 +68,7 @@ impl Part {
             paths: self.paths.clone(),
             include: Patterns::default(),
             exclude: Patterns::default(),
+            sample: None,
             overwrite: Overwrite::from(how.overwrite),
             resume: how.resume,
             delete: false,

@@ -1,6 +1,7 @@
 //! Carrying out a run that this process holds: its record and log, its lease, its limits, its end. It is the same for a
 //! server's runs and for one that a person starts.
 
+pub mod drill;
 mod end;
 mod lease;
 mod plan;
@@ -48,7 +49,12 @@ pub fn prepare(config: &Config, plan: &str, around: &Surroundings) -> Result<(Pl
         repository: repository.name.clone(),
         hooks: definition.value.hook.iter().map(hook::hook).collect(),
         // Under the name by which retention looks for its snapshots.
-        backup: Backup { host: Some(around.host.clone()), ..backup::request(definition)? },
+        backup: Backup {
+            host: Some(around.host.clone()),
+            // What drills restore is no part of what they restore it from.
+            never_enter: vec![state::drills(config)],
+            ..backup::request(definition)?
+        },
         retention: retention::request(config, definition, &around.host)?,
         rules: anomaly::rules(definition)?,
     };
@@ -81,6 +87,7 @@ pub fn new_run(definition: &Definition<Plan>, host: &str, trigger: Trigger) -> R
             plan: Some(PlanId::new(&**plan).map_err(named(plan))?),
             repository: Some(RepositoryId::new(&**repository).map_err(named(repository))?),
             host: Some(HostId::new(host).map_err(named(host))?),
+            drill: None,
         },
         trigger,
         config: ConfigHash::new(definition.hash.to_string()).map_err(named("hash"))?,
@@ -118,6 +125,7 @@ impl Workshop {
                 self.carry_out_upkeep(config, repository, job, held, run)
             }
             Job::Restore { .. } => self.carry_out_restore(config, held, run),
+            Job::Drill { drill } => self.carry_out_drill(config, drill, held, run).map(drop),
         }
     }
 

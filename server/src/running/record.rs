@@ -56,7 +56,10 @@ impl Record for StateRecord {
             | Step::Check
             | Step::Prune
             | Step::Restore
-            | Step::Verify => {
+            | Step::Verify
+            | Step::Databases
+            | Step::Corruption
+            | Step::Evidence => {
                 self.line(record::Level::Info, code);
             }
         }

@@ -108,6 +108,7 @@ pub async fn ran(
             plan: Some(plan),
             repository: Some(RepositoryId::new("main").expect("a name")),
             host: Some(HostId::new("web1").expect("a name")),
+            drill: None,
         },
         trigger: Trigger::Manual,
         config: ConfigHash::new("config").expect("a name"),

@@ -33,6 +33,12 @@ pub enum Step {
     Restore,
     /// What was restored is read back and compared.
     Verify,
+    /// Databases are started and asked.
+    Databases,
+    /// A byte of a copy is flipped, and has to be found.
+    Corruption,
+    /// The evidence of a drill is stored.
+    Evidence,
 }
 
 impl Step {
@@ -51,6 +57,9 @@ impl Step {
             Self::Prune => "prune",
             Self::Restore => "restore",
             Self::Verify => "verify",
+            Self::Databases => "databases",
+            Self::Corruption => "corruption",
+            Self::Evidence => "evidence",
         }
     }
 }

@@ -54,11 +54,11 @@ pub use slots::{Decided, Decision, ScheduleState, SlotChange, SlotRecord, SlotVe
 pub use snapshots::{Proof, ProofKind, Snapshot, SnapshotFilter, SnapshotKey};
 pub use tokens::{ApiToken, NewApiToken, TokenMade, TokenNumber};
 pub use types::{
-    ApprovalId, AuditAction, AuditHash, BootId, ConfigHash, ErrorCategory, EventKind, Executor, Fence,
-    Fingerprint, Generation, HostId, InvalidName, Label, Page, PageSize, Phase, PlanId, PreferenceName,
-    ProblemKind, ProgramVersion, ReaderId, RepositoryId, RunId, ScheduleId, Sequence, ServerId, SnapshotId,
-    StoredSecret, Subject, SubjectKind, Tag, TargetId, Text, TokenHash, TokenName, UndoId, UserId, UserName,
-    UtcTime,
+    ApprovalId, AuditAction, AuditHash, BootId, ConfigHash, DrillId, ErrorCategory, EventKind, Executor,
+    Fence, Fingerprint, Generation, HostId, InvalidName, Label, Page, PageSize, Phase, PlanId,
+    PreferenceName, ProblemKind, ProgramVersion, ReaderId, RepositoryId, RunId, ScheduleId, Sequence,
+    ServerId, SnapshotId, StoredSecret, Subject, SubjectKind, Tag, TargetId, Text, TokenHash, TokenName,
+    UndoId, UserId, UserName, UtcTime,
 };
 pub use undos::Undo;
 pub use users::{NewUser, SignIn, USERS_MAX, User, UserAdded, UserChange, UserChanged};

@@ -132,6 +132,8 @@ names! {
     RepositoryId;
     /// A host whose data is backed up.
     HostId;
+    /// A drill, as the configuration names it.
+    DrillId;
     /// A run; the caller makes it from random bits.
     RunId;
     /// A snapshot in its repository.

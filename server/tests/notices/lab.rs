@@ -172,6 +172,7 @@ impl Lab {
                 plan: Some(PlanId::new(plan).unwrap()),
                 repository: Some(RepositoryId::new("main").unwrap()),
                 host: Some(HostId::new("web1").unwrap()),
+                drill: None,
             },
             trigger: Trigger::Manual,
             config: ConfigHash::new("config").unwrap(),

@@ -79,6 +79,7 @@ async fn scheduled_path_and_manual_path_tell_different_things() {
                 plan: Some(PlanId::new("www").unwrap()),
                 repository: Some(RepositoryId::new("main").unwrap()),
                 host: Some(HostId::new("ann").unwrap()),
+                drill: None,
             },
             trigger,
             config: ConfigHash::new("c").unwrap(),

@@ -1,60 +1,35 @@
-//! MySQL and MariaDB.
+//! MySQL and MariaDB, by their makers' programs: `mariadb-dump`, `mariadb-binlog` and `mariadb`, or those of MySQL.
+//!
+//! A dump is one run over all databases, so that it is one state of them. It is cut into files while it comes
+//! ([`split`]), and the files in the manifest's order are byte for byte what the program wrote. The log of changes is
+//! received and played again by [`binlog`].
 
-use crate::address::Address;
-use crate::boot::{Boot, BootOptions};
-use crate::check::Check;
-use crate::context::Context;
-use crate::dump::DumpOptions;
-use crate::error::{Result, SourceError};
-use crate::files::Files;
-use crate::manifest::Manifest;
-use crate::restore::{RestoreOptions, RestorePlan, RestoreReport};
-use crate::sink::Sink;
-use crate::survey::Survey;
+mod ask;
+pub mod binlog;
+mod boot;
+mod catalog;
+mod client;
+mod dump;
+mod feed;
+mod grants;
+mod lacks;
+mod layout;
+mod lexer;
+mod names;
+mod physical;
+mod program;
+mod rename;
+mod restore;
+mod server;
+mod split;
+mod survey;
+mod target;
+mod users;
+mod wanted;
+mod xbstream;
 
-fn none<T>() -> Result<T> {
-    Err(SourceError::Unsupported {
-        object: "MySQL and MariaDB".to_owned(),
-        why: "it can't be backed up".to_owned(),
-    })
-}
-
-pub(crate) fn survey(_: &Address, _: &DumpOptions, _: &Context<'_>) -> Result<Survey> {
-    none()
-}
-
-pub(crate) fn dump(_: &Address, _: &DumpOptions, _: &dyn Sink, _: &Context<'_>) -> Result<Manifest> {
-    none()
-}
-
-pub(crate) fn plan(
-    _: &Manifest,
-    _: &dyn Files,
-    _: &Address,
-    _: &RestoreOptions,
-    _: &Context<'_>,
-) -> Result<RestorePlan> {
-    none()
-}
-
-pub(crate) fn restore(
-    _: &Manifest,
-    _: &dyn Files,
-    _: &Address,
-    _: &RestoreOptions,
-    _: &Context<'_>,
-) -> Result<RestoreReport> {
-    none()
-}
-
-pub(crate) fn boot(_: &dyn Files, _: &BootOptions, _: &Context<'_>) -> Result<Boot> {
-    none()
-}
-
-pub(crate) fn examine(_: &Address, _: &Context<'_>) -> Result<Vec<Check>> {
-    none()
-}
-
-pub(crate) fn ask(_: &Address, _: &str, _: &Context<'_>) -> Result<Option<String>> {
-    none()
-}
+pub(crate) use ask::{ask, examine};
+pub(crate) use boot::boot;
+pub(crate) use dump::dump;
+pub(crate) use restore::{plan, restore};
+pub(crate) use survey::survey;

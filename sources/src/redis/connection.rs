@@ -12,9 +12,9 @@ use keepfast_process::redact::KnownSecrets;
 use crate::address::{Address, Place, Tls};
 use crate::context::Context;
 use crate::error::{Result, SourceError};
+use crate::tls::{self, Encrypted};
 
 use super::resp::{self, Reply};
-use crate::tls::{self, Encrypted};
 
 /// How often a wait looks whether the run is cancelled.
 const LOOK: Duration = Duration::from_millis(100);
@@ -138,7 +138,7 @@ impl Connection {
         };
         let tcp = || tcp(host, port.get(), timeout).map_err(|error| failed(error.to_string()));
         let encrypted = || -> Result<Self> {
-            let stream = tls::encrypted(to, host, tcp()?).map_err(failed)?;
+            let stream = tls::encrypted(to, host, tcp()?).map_err(|why| failed(why.to_string()))?;
             Ok(with(Wire::Encrypted(Box::new(stream))))
         };
         if to.tls == Tls::Verify {

@@ -142,7 +142,7 @@ pub struct Seen {
     pub keys: Result<BTreeMap<u64, Keys>, String>,
 }
 
-/// A picture as it comes: a reader gets an error in place of its end if it isn't whole.
+/// A picture as it comes: what reads it gets an error in place of its end if it isn't whole.
 pub struct Picture<'c> {
     connection: &'c mut Connection,
     end: End,

@@ -14,9 +14,8 @@ use crate::manifest::Manifest;
 use crate::restore::{Existing, RestoreOptions, RestoreReport};
 
 use super::open::{ends_with_the_run, failed, patiently, quoted, still_name};
-use super::restore::{names_in, target};
 use super::stored::{tables_of, unpack};
-use super::tables::{TableFound, rows, tables};
+use super::tables::{TableFound, names_in, rows, tables, target};
 
 /// The dump's name inside of the database into which it is restored.
 const DUMP: &str = "keepfast_dump";

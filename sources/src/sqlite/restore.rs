@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, PermissionsExt, fchown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, fchown};
 use std::path::Path;
 use std::time::Duration;
 
@@ -16,9 +16,8 @@ use crate::manifest::Manifest;
 use crate::restore::{Existing, RestoreOptions, RestorePlan, RestoreReport};
 
 use super::copy;
-use super::open::{beside, failed, path_of, shared};
+use super::open::{beside, failed, path_of};
 use super::stored::{compared, examined, length, tables_of, unpack, wrong};
-use super::tables::tables;
 
 /// Files that belong to a database, and would be read with another one of its name.
 const LEFTOVERS: [&str; 3] = ["-wal", "-shm", "-journal"];
@@ -209,24 +208,4 @@ fn exclusive(path: &Path) -> Result<Option<Connection>> {
         }
         Err(error) => Err(failed(path, "it can't be replaced", error)),
     }
-}
-
-/// The database that tables are restored into; it is made if it isn't there.
-pub fn target(path: &Path) -> Result<Connection> {
-    if fs::metadata(path).is_ok() {
-        return shared(path);
-    }
-    let made = File::options().write(true).create_new(true).mode(0o600).open(path);
-    made.map_err(|source| SourceError::File { path: path.to_owned(), source })?;
-    shared(path)
-}
-
-/// The tables of a database, if it is there.
-pub fn names_in(path: &Path) -> Result<Vec<String>> {
-    if fs::metadata(path).is_err() {
-        return Ok(Vec::new());
-    }
-    let there = tables(&shared(path)?, "main");
-    let there = there.map_err(|error| failed(path, "its tables can't be read", error))?;
-    Ok(there.into_iter().map(|table| table.name).collect())
 }

@@ -1,10 +1,14 @@
 //! The tables of a database, and how many rows they have.
 
+use std::fs::{self, File};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
 use rusqlite::Connection;
 
+use super::open::{failed, quoted, shared};
+use crate::error::{Result, SourceError};
 use crate::manifest::Table;
-
-use super::open::quoted;
 
 /// A table.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -46,4 +50,24 @@ pub fn described(of: &Connection, counts: bool) -> rusqlite::Result<Vec<Table>> 
             Ok(Table { name: table.name, rows, ..Table::default() })
         })
         .collect()
+}
+
+/// The database that tables are restored into; it is made if it isn't there.
+pub fn target(path: &Path) -> Result<Connection> {
+    if fs::metadata(path).is_ok() {
+        return shared(path);
+    }
+    let made = File::options().write(true).create_new(true).mode(0o600).open(path);
+    made.map_err(|source| SourceError::File { path: path.to_owned(), source })?;
+    shared(path)
+}
+
+/// The tables of a database, if it is there.
+pub fn names_in(path: &Path) -> Result<Vec<String>> {
+    if fs::metadata(path).is_err() {
+        return Ok(Vec::new());
+    }
+    let there = tables(&shared(path)?, "main");
+    let there = there.map_err(|error| failed(path, "its tables can't be read", error))?;
+    Ok(there.into_iter().map(|table| table.name).collect())
 }

@@ -3,9 +3,10 @@
 use std::io;
 
 use keepfast_sources::SourceError;
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::{dump, restore};
 use keepfast_sources::files::FolderFiles;
-use keepfast_sources::restore::{RestoreOptions, restore};
+use keepfast_sources::restore::RestoreOptions;
 use keepfast_sources::sink::FolderSink;
 use keepfast_testkit::servers::RedisServer;
 

@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use keepfast_sources::SourceError;
 use keepfast_sources::address::Address;
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::{dump, plan, restore};
 use keepfast_sources::files::FolderFiles;
-use keepfast_sources::restore::{Existing, RestoreOptions, plan, restore};
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use keepfast_sources::sink::FolderSink;
 use keepfast_testkit::servers::RedisServer;
 

@@ -4,9 +4,10 @@ use std::process::Command;
 
 use keepfast_sources::SourceError;
 use keepfast_sources::address::{Address, Tls};
-use keepfast_sources::dump::{DumpOptions, Selection, dump};
+use keepfast_sources::dump::{DumpOptions, Selection};
+use keepfast_sources::engines::{dump, survey};
 use keepfast_sources::sink::FolderSink;
-use keepfast_sources::survey::{Weight, survey};
+use keepfast_sources::survey::Weight;
 use keepfast_testkit::servers::RedisServer;
 
 use crate::kv::{Acting, Around, with_password};

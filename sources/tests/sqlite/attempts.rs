@@ -4,7 +4,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use keepfast_sources::SourceError;
-use keepfast_sources::dump::{DumpOptions, Selection, dump};
+use keepfast_sources::dump::{DumpOptions, Selection};
+use keepfast_sources::engines::dump;
 
 use crate::kv::{Acting, Around};
 use crate::round_trips::{address, shop};

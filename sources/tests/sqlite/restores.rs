@@ -5,8 +5,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Stdio};
 
 use keepfast_sources::SourceError;
+use keepfast_sources::engines::{plan, restore};
 use keepfast_sources::files::FolderFiles;
-use keepfast_sources::restore::{Existing, RestoreOptions, plan, restore};
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use rusqlite::Connection;
 
 use crate::kv::{Around, copied};

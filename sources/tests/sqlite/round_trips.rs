@@ -6,13 +6,13 @@ use std::time::Duration;
 
 use keepfast_sources::SourceError;
 use keepfast_sources::address::{Address, Engine};
-use keepfast_sources::boot::{Boot, BootOptions, ask, boot, examine};
-use keepfast_sources::dump::{DumpOptions, dump};
+use keepfast_sources::boot::{Boot, BootOptions};
+use keepfast_sources::dump::DumpOptions;
+use keepfast_sources::engines::{ask, boot, dump, examine, plan, restore, survey};
 use keepfast_sources::files::FolderFiles;
 use keepfast_sources::manifest::Manifest;
-use keepfast_sources::restore::{Existing, RestoreOptions, plan, restore};
+use keepfast_sources::restore::{Existing, RestoreOptions};
 use keepfast_sources::sink::FolderSink;
-use keepfast_sources::survey::survey;
 use rusqlite::Connection;
 
 use crate::kv::{Around, flipped};

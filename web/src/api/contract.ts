@@ -34,6 +34,7 @@ export type Contract = [
   Reads<snapshots.Change, Schemas["Change"]>,
   Reads<snapshots.SnapshotChanged, Schemas["SnapshotChanged"]>,
   Reads<snapshots.SnapshotStanding, Schemas["SnapshotStanding"]>,
+  Reads<snapshots.KeptSnapshot, Schemas["KeptSnapshot"]>,
   Reads<figures.Analytics, Schemas["Analytics"]>,
   Reads<figures.Performance, Schemas["Performance"]>,
   Reads<figures.RepositoryStorage, Schemas["RepositoryStorage"]>,

@@ -37,6 +37,17 @@ export interface SnapshotStanding {
   protected: boolean;
 }
 
+/** What keeps a snapshot, and until when. */
+export interface KeptSnapshot {
+  snapshot: string;
+  time: string;
+  protected: boolean;
+  kept_by: string[];
+  goes_after_runs: number | null;
+  goes: string | null;
+  foreseen_until: string | null;
+}
+
 /** What a rule says about a snapshot. */
 export interface Reason {
   rule: string;

@@ -404,4 +404,5 @@ export interface AuditVerdict {
   is_sound: boolean;
   entries: number;
   fault: string | null;
+  anchor: string | null;
 }

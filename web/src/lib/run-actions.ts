@@ -5,9 +5,9 @@ import { text } from "../text";
 import { act, onceKey } from "./act";
 import { go, to } from "./router.svelte";
 
-export function cancelRun(run: Run): Promise<boolean> {
+export function cancelRun(run: string): Promise<boolean> {
   return act(
-    () => call<{ outcome: "ended" | "asked" | "over" }>("POST", path("runs", run.run, "cancel")),
+    () => call<{ outcome: "ended" | "asked" | "over" }>("POST", path("runs", run, "cancel")),
     (answer) => text.run.cancelled[answer.outcome],
   );
 }

@@ -1,5 +1,6 @@
 // What a state looks like: a colour of the tokens, a shape and a letter, so that no one needs to tell colours apart.
 import type { CellState, Run, Standing, Verdict } from "../api/types";
+import type { DrillVerdict } from "../api/types-drills";
 import { text } from "../text";
 
 export type Tone = "ok" | "findings" | "failed" | "missed" | "running" | "idle";
@@ -47,6 +48,16 @@ export function ofRun(run: Pick<Run, "state" | "verdict">): Look {
 
 export function ofVerdict(verdict: Verdict): Look {
   return verdicts[verdict];
+}
+
+const drills: Record<DrillVerdict, Look> = {
+  pass: look("ok", "disc", "✓", text.drills.verdicts.pass),
+  fail: look("failed", "square", "X", text.drills.verdicts.fail),
+  not_tested: look("findings", "diamond", "?", text.drills.verdicts.not_tested),
+};
+
+export function ofDrill(verdict: DrillVerdict): Look {
+  return drills[verdict];
 }
 
 export const standings: Record<Standing, Look> = {

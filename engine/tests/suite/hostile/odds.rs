@@ -298,6 +298,7 @@ fn a_stream_whose_name_is_taken_fails_by_that_name() {
         let stream = keepfast_engine::archive::Stream {
             name: b"dump".to_vec(),
             reader: Box::new(std::io::Cursor::new(tree::noise(9, 100_000))),
+            cutting: Default::default(),
             ended: Box::new(|| Ok(())),
         };
         let error = lab.archive(Source::stream(stream), &Ear::default(), |_| {}).expect_err("it is lost");

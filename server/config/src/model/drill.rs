@@ -34,6 +34,8 @@ table! {
         rto: Option<Length>,
         /// What must be true of what was restored.
         expect: Vec<Expectation>,
+        /// Whether a byte of a copy of the repository is flipped, too, which a check of the copy has to find.
+        corrupt: Option<bool>,
         /// What is kept as proof.
         evidence: Evidence = "{}",
     }

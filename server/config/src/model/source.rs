@@ -5,6 +5,7 @@ use std::num::NonZeroU16;
 use crate::decode::{Located, OneOrMore};
 use crate::model::secret::{Command, SecretReference};
 use crate::values::address::{AbsolutePath, Host};
+use crate::values::amount::Chunking;
 use crate::values::name::ExcludePattern;
 use crate::values::time::Length;
 
@@ -35,14 +36,17 @@ table! {
         follow: bool = "false",
         /// With `files`: take the content of block devices and named pipes that are named.
         read_special: bool = "false",
-        /// With a database: how it is dumped. Each engine has its own formats.
-        format: Option<String>,
+        /// With `files`: where these are cut into chunks; else `auto`: at their pages what begins as a file of SQLite,
+        /// PostgreSQL or InnoDB does, and everything else by content.
+        chunking: Option<Chunking>,
+        /// With a database: how it is dumped.
+        format: DumpFormat = "'logical'",
         /// With a database: the name of its dump in the snapshot; else it is made of the engine and the database.
         name: Option<String>,
     }
     one_of("files", "stream", "postgres", "mysql", "mariadb", "mongodb", "redis", "sqlite");
-    only_with("exclude", "stored_as", "follow", "read_special" => "files");
-    only_with("format" => "postgres", "mysql", "mariadb", "mongodb", "redis");
+    only_with("exclude", "stored_as", "follow", "read_special", "chunking" => "files");
+    only_with("format" => "postgres", "mysql", "mariadb");
     only_with("name" => "postgres", "mysql", "mariadb", "mongodb", "redis", "sqlite");
 }
 
@@ -77,12 +81,58 @@ table! {
         tls: Tls = "'prefer'",
         /// Certificates in PEM, of authorities to trust in addition to the system's.
         ca_file: Option<AbsolutePath>,
-        /// Tables, collections or keys that are left out.
+        /// Of all databases only these; `*` and `?` stand for any letters. Not beside `dbname`.
+        databases: Vec<String>,
+        /// Only these schemas, where the engine has such.
+        schemas: Vec<String>,
+        /// Only these tables or collections: `name`, or `schema.name` where the engine has schemas.
+        tables: Vec<String>,
+        /// Tables or collections whose rows are left out.
         exclude_tables: Vec<String>,
-        /// More options for the program that dumps.
+        /// What of the tables.
+        content: DumpContent = "'all'",
+        /// Connections that read at once.
+        parallel: NonZeroU16 = "2",
+        /// What becomes of a run if a part can't be read.
+        on_missing: OnMissing = "'fail'",
+        /// More arguments for the program that dumps, where a program does.
         options: Vec<String>,
-        /// How long a dump may take.
-        timeout: Option<Length>,
+        /// Folders in which programs of the database are looked for before the usual ones.
+        programs: Vec<AbsolutePath>,
+        /// How long the server may take to answer a connection.
+        timeout: Length = "'10s'",
+    }
+}
+
+choice! {
+    /// How a database is dumped.
+    pub enum DumpFormat {
+        /// What it answers to queries: any version can read it, and single tables can be restored.
+        Logical = "logical",
+        /// The server's own files: with the log of changes they can be restored to any moment.
+        Physical = "physical",
+    }
+}
+
+choice! {
+    /// What of the tables of a database is dumped.
+    pub enum DumpContent {
+        /// Definitions and rows.
+        All = "all",
+        /// Definitions alone.
+        Schema = "schema",
+        /// Rows alone.
+        Data = "data",
+    }
+}
+
+choice! {
+    /// What becomes of a run if a part of a database can't be read.
+    pub enum OnMissing {
+        /// It fails, and there is no snapshot.
+        Fail = "fail",
+        /// The rest is backed up. The run has a finding for each part that is missing, and the snapshot says which.
+        Report = "report",
     }
 }
 

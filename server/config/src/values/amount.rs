@@ -1,5 +1,7 @@
 //! Sizes, rates, shares and counts.
 
+use std::ops::RangeInclusive;
+
 use crate::decode::{Context, Decode, Flaw, FromText, decode_integer, decode_text};
 use crate::files::Facts;
 use crate::schema::{Shape, TextShape};
@@ -32,6 +34,42 @@ impl FromText for Size {
 
     fn read(text: &str, _: &dyn Facts) -> Result<Self, Flaw> {
         read_size(text).map(|bytes| Self { bytes })
+    }
+}
+
+/// Where files are cut into chunks: `auto`, `content`, `pages:8KiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chunking {
+    /// At pages what begins as a file of a database does; everything else by content.
+    Auto,
+    /// By content.
+    Content,
+    /// At pages of this size.
+    Pages {
+        /// The size: a power of two.
+        bytes: u32,
+    },
+}
+
+/// The sizes that pages can have, in bytes.
+const PAGE_BYTES: RangeInclusive<u32> = 512..=64 << 10;
+
+impl FromText for Chunking {
+    const TEXT: TextShape =
+        TextShape { what: "a way to cut files", examples: &["auto", "content", "pages:8KiB"] };
+
+    fn read(text: &str, _: &dyn Facts) -> Result<Self, Flaw> {
+        match text {
+            "auto" => return Ok(Self::Auto),
+            "content" => return Ok(Self::Content),
+            _ => {}
+        }
+        let size = text.strip_prefix("pages:").ok_or_else(Flaw::default)?;
+        let bytes = u32::try_from(read_size(size)?).ok();
+        bytes
+            .filter(|bytes| bytes.is_power_of_two() && PAGE_BYTES.contains(bytes))
+            .map(|bytes| Self::Pages { bytes })
+            .ok_or_else(|| Flaw::new("a page has a power of two of bytes, from 512 to 64KiB"))
     }
 }
 
@@ -134,7 +172,7 @@ impl FromText for Threshold {
     }
 }
 
-from_text!(Size, Rate, Share, ShareOrSize, Threshold);
+from_text!(Size, Chunking, Rate, Share, ShareOrSize, Threshold);
 
 /// How many to keep: a number, or `"all"`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -238,7 +276,7 @@ impl Decode for CompressionLevel {
 
 #[cfg(test)]
 mod tests {
-    use super::{FromText, Rate, Share, ShareOrSize, Size, Threshold};
+    use super::{Chunking, FromText, Rate, Share, ShareOrSize, Size, Threshold};
     use crate::testing::NoFacts;
 
     #[test]
@@ -253,6 +291,18 @@ mod tests {
         }
         assert_eq!(Rate::read("2MiB/s", &NoFacts).expect("a rate").bytes_per_s, 2 << 20);
         assert!(Rate::read("2MiB", &NoFacts).is_err() && Rate::read("0/s", &NoFacts).is_err());
+    }
+
+    #[test]
+    fn pages_have_a_power_of_two_of_bytes() {
+        let read = |text| Chunking::read(text, &NoFacts);
+        assert_eq!([read("auto"), read("content")], [Ok(Chunking::Auto), Ok(Chunking::Content)]);
+        for (text, bytes) in [("pages:512", 512), ("pages:8KiB", 8192), ("pages:64k", 65_536)] {
+            assert_eq!(read(text), Ok(Chunking::Pages { bytes }));
+        }
+        for wrong in ["", "pages", "pages:", "pages:0", "pages:256", "pages:5000", "pages:128KiB", "8KiB"] {
+            assert!(read(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

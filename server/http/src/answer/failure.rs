@@ -156,6 +156,7 @@ impl From<ServerError> for Failure {
     fn from(error: ServerError) -> Self {
         let code = match &error {
             ServerError::NoPlan { name, .. } => return Self::not_found("plan", name),
+            ServerError::NoDrill { name, .. } => return Self::not_found("drill", name),
             ServerError::NoRepository { name, .. } => return Self::not_found("repository", name),
             ServerError::NoTarget { name, .. } => return Self::not_found("target", name),
             ServerError::NoRun { id } => return Self::not_found("run", id),
@@ -164,6 +165,7 @@ impl From<ServerError> for Failure {
             ServerError::Operations(OperationsError::Choice(ChoiceError::NotForgotten { .. }))
             | ServerError::Disabled { .. }
             | ServerError::Running { .. }
+            | ServerError::DrillRuns { .. }
             | ServerError::NoRetry { .. }
             | ServerError::NotUndeliverable { .. } => ErrorCode::Conflict,
             ServerError::SeveralRuns { .. }

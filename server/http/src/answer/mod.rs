@@ -3,6 +3,7 @@
 pub mod csv;
 pub mod document;
 pub mod failure;
+pub mod file;
 pub mod list;
 
 pub use document::Document;

@@ -1,6 +1,7 @@
 //! Who asks, and what they may do.
 
 pub mod about;
+pub mod back;
 pub mod cookie;
 pub mod from;
 

@@ -55,7 +55,9 @@ async fn audit(
 async fn audit_verdict(State(api): State<Shared>, caller: Caller) -> Result<Document<AuditVerdict>> {
     caller.must(Right::SeeAudit, &About::server())?;
     let found = access::verify(api.store(), &[]).await?;
-    Ok(Document::new(AuditVerdict { is_sound: found.sound, entries: found.entries, fault: found.problem }))
+    let anchor = (found.sound && found.newest > 0).then(|| format!("{}:{}", found.newest, found.hash));
+    let (is_sound, entries, fault) = (found.sound, found.entries, found.problem);
+    Ok(Document::new(AuditVerdict { is_sound, entries, fault, anchor }))
 }
 
 fn wire(entry: AuditDocument) -> AuditEntry {

@@ -64,7 +64,7 @@ async fn logs(
             }
         }
     };
-    if pages.is_table() {
+    if pages.is_file() {
         return Ok(pages.of("logs", read).await?.into_response());
     }
     let list = pages.page(read).await?;

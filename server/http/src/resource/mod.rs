@@ -10,6 +10,7 @@ mod approvals;
 mod audit;
 mod config;
 mod content;
+mod drills;
 mod edits;
 mod events;
 mod files;
@@ -50,6 +51,7 @@ pub fn closed() -> OpenApiRouter<Shared> {
         .merge(overview::routes())
         .merge(analytics::routes())
         .merge(plans::routes())
+        .merge(drills::routes())
         .merge(runs::routes())
         .merge(run_log::routes())
         .merge(logs::routes())

@@ -6,7 +6,7 @@ use axum::http::header::{LOCATION, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{AppendHeaders, IntoResponse, Response};
 use keepfast_api::error::ErrorCode;
-use keepfast_api::session::OidcReturn;
+use keepfast_api::session::{OidcBegin, OidcReturn};
 use keepfast_oidc::{OidcError, Pending, RANDOM_BYTES, Returned};
 use keepfast_operations::error::with_causes;
 use keepfast_server::access::{AccessError, Actor, SignedIn, user_of_identity};
@@ -18,6 +18,7 @@ use utoipa_axum::routes;
 use zeroize::Zeroizing;
 
 use crate::answer::{Failure, Result};
+use crate::guard::back::Back;
 use crate::guard::cookie::Cookie;
 use crate::guard::from::From;
 use crate::request::Query;
@@ -70,10 +71,15 @@ impl Refused {
 }
 
 /// Begin to sign in with an account of elsewhere. For a browser, which is sent to the issuer.
-#[utoipa::path(get, path = "/session/oidc", tag = "session",
+#[utoipa::path(get, path = "/session/oidc", tag = "session", params(OidcBegin),
     responses((status = 303, headers(("Location" = String, description = "The issuer"),
         ("Set-Cookie" = String, description = "What the browser keeps until it comes back")))))]
-async fn begin_oidc(State(api): State<Shared>, cookie: Cookie) -> Result<Response> {
+async fn begin_oidc(
+    State(api): State<Shared>,
+    cookie: Cookie,
+    Query(OidcBegin { back }): Query<OidcBegin>,
+) -> Result<Response> {
+    let back = back.as_deref().and_then(Back::new).unwrap_or_default();
     let Ok(_place) = api.elsewhere.asking.try_acquire() else { return Err(busy()) };
     let party = match api.elsewhere.party(&api.config(), &api.inside.around).await {
         Ok(Some(party)) => party,
@@ -86,7 +92,10 @@ async fn begin_oidc(State(api): State<Shared>, cookie: Cookie) -> Result<Respons
     let mut random = Zeroizing::new([0; RANDOM_BYTES]);
     getrandom::fill(&mut *random).map_err(|error| Failure::internal(&error))?;
     match party.begin(*random, seconds(&api)).await {
-        Ok(begun) => Ok(go(&begun.address, [cookie.pending(&begun.pending.to_cookie())])),
+        Ok(begun) => {
+            let kept = Zeroizing::new(back.kept_with(&begun.pending.to_cookie()));
+            Ok(go(&begun.address, [cookie.pending(&kept)]))
+        }
         Err(error) => Ok(told(&api, cookie, Refused::Failed, &with_causes(&error))),
     }
 }
@@ -108,7 +117,10 @@ async fn return_oidc(
         Ok(None) => return Ok(refused(cookie, Refused::Failed)),
         Err(why) => return Ok(told(&api, cookie, Refused::Failed, &why)),
     };
-    let Some(pending) = cookie.began(&headers).and_then(Pending::from_cookie) else {
+    let Some((secret, back)) = cookie.began(&headers).map(Back::from_kept) else {
+        return Ok(refused(cookie, Refused::AnotherLogin));
+    };
+    let Some(pending) = Pending::from_cookie(secret) else {
         return Ok(refused(cookie, Refused::AnotherLogin));
     };
     let OidcReturn { code, state, iss, error } = returned;
@@ -142,7 +154,7 @@ async fn return_oidc(
         Some(SignedIn { token, device, .. }) => {
             let known = device.as_ref().map(|device| cookie.know(device));
             let cookies = [cookie.begin(&token), cookie.forget_pending()];
-            Ok(go("/", cookies.into_iter().chain(known)))
+            Ok(go(back.as_str(), cookies.into_iter().chain(known)))
         }
         None => {
             note(&api, &from, Refused::Disabled, &format!("user {name} is disabled")).await?;

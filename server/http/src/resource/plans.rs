@@ -188,8 +188,7 @@ fn one(
         standing: convert::standing(status.standing),
         promise_s: status.promise_s,
         achieved: status.achieved,
-        // No drill is carried out yet.
-        proven: None,
+        proven: status.proven,
         overdue_since: status.overdue_since,
         next: status.next,
         zone: config.zone(value).0.clone(),

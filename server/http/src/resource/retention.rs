@@ -2,18 +2,22 @@
 
 use axum::extract::State;
 use keepfast_access::role::Right;
-use keepfast_api::snapshot::RetentionQuery;
+use keepfast_api::list::{List, PageQuery};
+use keepfast_api::snapshot::{KeptQuery, KeptSnapshot, RetentionQuery};
 use keepfast_config::decode::{FromText, Located};
 use keepfast_config::model::retention::Retention;
 use keepfast_config::source::Origin;
 use keepfast_config::values::amount::{Count, Share, ShareOrNumber};
+use keepfast_operations::reports::VerdictDocument;
+use keepfast_server::cleanup::PlanKeeping;
 use keepfast_server::definitions::ThisMachine;
 use keepfast_server::{cleanup, definitions};
 use serde_json::Value;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use crate::answer::{Document, Failure, Result};
+use crate::answer::{Document, Failure, Listed, Pages, Result};
+use crate::convert::entries::instant;
 use crate::guard::Caller;
 use crate::looking::look;
 use crate::request::Query;
@@ -23,7 +27,7 @@ use crate::state::Shared;
 const BRAKE: ShareOrNumber = ShareOrNumber::Share(Share { thousandths: 500 });
 
 pub fn routes() -> OpenApiRouter<Shared> {
-    OpenApiRouter::new().routes(routes!(retention_preview))
+    OpenApiRouter::new().routes(routes!(retention_preview)).routes(routes!(kept_snapshots))
 }
 
 /// What a plan's retention will do at its next runs, as `keepfast cleanup --dry-run --json` prints it.
@@ -54,6 +58,60 @@ async fn retention_preview(
     });
     let document = serde_json::to_value(forecast.await?).map_err(|error| Failure::internal(&error))?;
     Ok(Document::new(document))
+}
+
+/// What a plan's retention keeps each of its snapshots for, and when each will go, the newest first.
+///
+/// It doesn't say what that frees, so it comes sooner than the preview. If the plan has no retention, everything stays and
+/// the list is empty.
+#[utoipa::path(get, path = "/retention/snapshots", tag = "snapshots", params(KeptQuery, PageQuery),
+    responses((status = 200, body = List<KeptSnapshot>)))]
+async fn kept_snapshots(
+    State(api): State<Shared>,
+    caller: Caller,
+    Query(KeptQuery { plan, snapshot }): Query<KeptQuery>,
+    pages: Pages,
+) -> Result<Listed> {
+    caller.must(Right::See, &api.plan(&plan))?;
+    let (config, now) = (api.config(), api.now());
+    let repository = definitions::plan(&config, &plan)?.value.repository.name.clone();
+    let host = api.inside.around.host.clone();
+    let keeping = look(&api, &repository, move |browser| {
+        let definition = definitions::plan(browser.config, &plan)?;
+        let run = browser.warm.run(browser.cancel.clone());
+        browser.warm.with(browser.config, browser.repository, |shared| {
+            cleanup::keeping(browser.config, definition, &host, shared, now, &run)
+        })
+    });
+    let mut rows = keeping.await?.map(kept).unwrap_or_default();
+    rows.retain(|row| snapshot.as_ref().is_none_or(|wanted| row.snapshot == *wanted));
+    pages.of_all("retention", rows).await
+}
+
+fn kept(PlanKeeping { next_run, report }: PlanKeeping) -> Vec<KeptSnapshot> {
+    // A run that no one has planned is imagined, and has no instant.
+    let until = report.until.filter(|_| next_run.is_some()).map(instant);
+    let mut rows: Vec<KeptSnapshot> = report
+        .snapshots
+        .into_iter()
+        .map(|one| {
+            let reasons = one.decision.reasons.into_iter().map(|reason| reason.text);
+            KeptSnapshot {
+                snapshot: one.decision.id,
+                time: instant(one.decision.time),
+                protected: one.decision.protected,
+                kept_by: match one.decision.verdict {
+                    VerdictDocument::Keep => reasons.collect(),
+                    VerdictDocument::Forget => Vec::new(),
+                },
+                goes_after_runs: one.goes.map(|goes| u64::try_from(goes.run).unwrap_or(u64::MAX)),
+                goes: one.goes.filter(|_| next_run.is_some()).map(|goes| instant(goes.at)),
+                foreseen_until: until,
+            }
+        })
+        .collect();
+    rows.sort_by(|one, other| other.time.cmp(&one.time).then_with(|| one.snapshot.cmp(&other.snapshot)));
+    rows
 }
 
 /// The rules that are asked for instead of the plan's own; nothing if none are named.

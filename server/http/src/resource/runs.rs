@@ -10,7 +10,7 @@ use keepfast_api::run::{Attempt, CancelOutcome, Cancelled, Run, RunDetail, RunQu
 use keepfast_api::session::SignedInBy;
 use keepfast_server::daemon::jobs::Job;
 use keepfast_server::state::{instant, stored};
-use keepfast_server::{connect, runs};
+use keepfast_server::{connect, definitions, drills, runs};
 use keepfast_store::{
     Fingerprint, HostId, PageSize, PlanId, RepositoryId, Run as StoredRun, RunFilter, RunId, RunKind,
     RunNumber, Trigger, Verdict, VerdictKind,
@@ -61,7 +61,7 @@ async fn list_runs(
         .await
 }
 
-/// Start a backup, a check or a prune.
+/// Start a backup, a check, a prune or a drill.
 ///
 /// It waits until a server has room for it.
 #[utoipa::path(post, path = "/runs", tag = "runs", request_body = StartRun,
@@ -80,6 +80,10 @@ async fn start_run(
         }
         StartRun::Prune { repository } => {
             (Job::Prune { repository: repository.clone() }, api.repository(repository), Right::Prune)
+        }
+        StartRun::Drill { drill } => {
+            let plan = definitions::drill(&api.config(), drill)?.value.plan.name.clone();
+            (Job::Drill { drill: drill.clone() }, api.plan(&plan), Right::Run)
         }
     };
     caller.must(right, &on)?;
@@ -125,6 +129,9 @@ async fn run(State(api): State<Shared>, caller: Caller, Name(id): Name) -> Resul
         ended: run.ended.map(instant),
     });
     let mut report = api.store().run_report(&found.id).await?;
+    if found.kind == RunKind::Drill && !caller.may(Right::SeeNames, &api.about(&found)) {
+        report.iter_mut().for_each(drills::without_names);
+    }
     if found.kind == RunKind::Restore && !caller.may(Right::SeeNames, &api.about(&found)) {
         report.iter_mut().for_each(convert::restores::without_names);
     }
@@ -233,6 +240,7 @@ fn filter(wanted: RunQuery) -> Result<RunFilter> {
         verdict: verdict.map(convert::stored_verdict),
         fingerprint: fingerprint.map(Fingerprint::new).transpose()?,
         root: None,
+        drill: None,
         open_only: open.unwrap_or(false),
         upkeep_only: false,
         due_from: from.map(stored),

@@ -93,6 +93,13 @@ pub fn upcoming(
             }
             // No schedule makes it.
             Job::Restore { .. } => continue,
+            Job::Drill { drill } => {
+                let Some(plan) = config.drills.get(drill).map(|drill| &drill.value.plan.name) else {
+                    continue;
+                };
+                let Some(seen) = plans.iter().find(|seen| seen.plan.plan == *plan) else { continue };
+                (Some(plan.clone()), seen.plan.repository.clone(), of_server(), now)
+            }
             Job::Check { repository } | Job::Prune { repository } => {
                 if !caller.sees(&api.repository(repository)) {
                     continue;

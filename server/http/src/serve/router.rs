@@ -18,11 +18,13 @@ use super::conditions::Conditions;
 use super::limit::RequestLimit;
 use super::shield::{Shield, shield, signed_in};
 use crate::answer::Failure;
+use crate::answer::file::AllAsJson;
 use crate::description::{self, BASE};
 use crate::state::Shared;
 
-/// What a list's path ends with where its table is wanted.
+/// What a list's path ends with where all its rows are wanted as a table, or in JSON.
 const CSV: &str = ".csv";
+const JSON: &str = ".json";
 
 /// All that is answered. `pages` is asked for what isn't of the API.
 pub fn router(api: Shared, conditions: &Conditions, pages: Option<Router>) -> Router {
@@ -51,7 +53,7 @@ pub fn router(api: Shared, conditions: &Conditions, pages: Option<Router>) -> Ro
         Shield { api, conditions: Arc::new(conditions.clone()), limit: Arc::new(RequestLimit::new()) };
     let all = all.layer(from_fn_with_state(shielded, shield));
     // Before the path is looked up.
-    let renamed = MapRequestLayer::new(move |request: Request| as_table(request, &lists)).layer(all);
+    let renamed = MapRequestLayer::new(move |request: Request| as_file(request, &lists)).layer(all);
     Router::new().fallback_service(renamed)
 }
 
@@ -62,20 +64,26 @@ fn lists(document: &Value) -> BTreeSet<String> {
     paths.filter(|(_, item)| is_list(item)).map(|(path, _)| path.clone()).collect()
 }
 
-/// A request for `runs.csv` is one for `runs` as a table.
-fn as_table(mut request: Request, lists: &BTreeSet<String>) -> Request {
+/// A request for `runs.csv` is one for `runs` as a table, and one for `runs.json` for all its rows in JSON.
+fn as_file(mut request: Request, lists: &BTreeSet<String>) -> Request {
     let uri = request.uri();
-    let Some(list) = uri.path().strip_suffix(CSV).filter(|list| lists.iter().any(|path| matches(path, list)))
-    else {
+    let as_table = uri.path().strip_suffix(CSV);
+    let Some(list) = as_table.or_else(|| uri.path().strip_suffix(JSON)) else { return request };
+    if !lists.iter().any(|path| matches(path, list)) {
         return request;
-    };
+    }
+    let is_table = as_table.is_some();
     let path = match uri.query() {
         Some(query) => format!("{list}?{query}"),
         None => list.to_owned(),
     };
     if let Ok(uri) = path.parse::<Uri>() {
         *request.uri_mut() = uri;
-        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/csv"));
+        if is_table {
+            request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/csv"));
+        } else {
+            request.extensions_mut().insert(AllAsJson);
+        }
     }
     request
 }

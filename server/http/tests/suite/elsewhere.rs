@@ -2,6 +2,7 @@
 
 use std::net::TcpListener;
 
+use data_encoding::BASE64URL_NOPAD;
 use keepfast_testkit::servers::canaille::{Canaille, Member, Program};
 use reqwest::header::{COOKIE, HeaderValue, SET_COOKIE};
 use serde_json::json;
@@ -45,8 +46,13 @@ fn keep(client: &mut Client, answer: &Answer) {
 
 /// Goes to the issuer and comes back; returns the browser and where it is sent then.
 fn sign_in(server: &Server, issuer: &Issuer, person: Person) -> (Client, String) {
+    sign_in_from("/session/oidc", server, issuer, person)
+}
+
+/// The same, with another beginning.
+fn sign_in_from(begin: &str, server: &Server, issuer: &Issuer, person: Person) -> (Client, String) {
     let mut browser = Client::new(&server.base);
-    let begun = browser.get("/session/oidc").is(303);
+    let begun = browser.get(begin).is(303);
     keep(&mut browser, &begun);
     let back = issuer.sign_in(&begun.header("location"), person);
     let returned = browser.get(&format!("/session/oidc/return{back}")).is(303);
@@ -85,6 +91,34 @@ fn a_person_of_elsewhere_signs_in_with_the_roles_of_the_groups() {
     let (browser, place) = sign_in(&server, &issuer, BOB);
     assert_eq!(place, "/?sign_in=disabled");
     browser.get("/session").fails(401, "not_signed_in");
+}
+
+#[test]
+fn one_is_afterwards_on_the_page_where_one_was_and_on_no_other_site() {
+    let issuer = Issuer::start();
+    let server = server(&issuer);
+    for (back, expected) in [
+        ("%2Fsnapshots%2Fmain%2F4f%2Ffiles%3Fpath%3D%252Fsrv", "/snapshots/main/4f/files?path=%2Fsrv"),
+        ("%2F%2Fevil.example.org", "/"),
+        ("%2F%5Cevil.example.org", "/"),
+        ("https%3A%2F%2Fevil.example.org%2F", "/"),
+        ("%2Fapi%2Fv1%2Fsession%2Foidc", "/"),
+    ] {
+        let begin = format!("/session/oidc?back={back}");
+        let (browser, place) = sign_in_from(&begin, &server, &issuer, BOB);
+        assert_eq!(place, expected, "{back}");
+        browser.get("/session").is(200);
+    }
+    // The page is kept by the browser, and looked at again.
+    let mut browser = Client::new(&server.base);
+    let begun = browser.get("/session/oidc?back=%2Fplans").is(303);
+    let begun_cookie = begun.header("set-cookie");
+    let (kept, _page) = begun_cookie.split(';').next().and_then(|pair| pair.split_once('.')).unwrap();
+    let forged = format!("{kept}.{}", BASE64URL_NOPAD.encode(b"//evil.example.org"));
+    browser.headers.insert(COOKIE, HeaderValue::from_str(&forged).unwrap());
+    let back = issuer.sign_in(&begun.header("location"), BOB);
+    let returned = browser.get(&format!("/session/oidc/return{back}")).is(303);
+    assert_eq!(returned.header("location"), "/");
 }
 
 #[test]
@@ -172,6 +206,9 @@ fn a_person_signs_in_at_a_server_for_accounts_that_others_wrote() {
     for _ in 0..2 {
         let (browser, place) = sign_in_there(&server, "bob", CORRECT, "accept");
         assert_eq!(place, "/", "{}", canaille.log());
+        // The person's whole name isn't in the ID token.
+        let log = canaille.log();
+        assert!(log.contains("GET /oauth/userinfo HTTP/1.1\" 200"), "{log}");
         let session = browser.get("/session").is(200).json();
         assert_eq!(
             (&session["user"], &session["grants"][0]["role"], &session["grants"][0]["scope"]),

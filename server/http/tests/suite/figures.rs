@@ -66,6 +66,7 @@ impl Past {
                 plan: plan.map(|plan| PlanId::new(plan).unwrap()),
                 repository: Some(RepositoryId::new("main").unwrap()),
                 host: Some(HostId::new("ann").unwrap()),
+                drill: None,
             },
             trigger: Trigger::Schedule,
             config: ConfigHash::new("c").unwrap(),

@@ -34,6 +34,20 @@ fn pages_follow_one_another_and_a_table_has_all_rows() {
         assert_eq!(lines.len(), 1 + 5 + 1, "{}", table.text);
     }
     assert_eq!(admin.get("/runs.csv?limit=3").text.lines().count(), 4);
+    let runs = |document: &Value| -> Vec<Value> {
+        document["items"].as_array().unwrap().iter().map(|run| run["run"].clone()).collect()
+    };
+    let file = admin.get("/runs.json?kind=check").is(200);
+    assert_eq!(file.headers["content-type"], "application/json");
+    assert_eq!(file.headers["content-disposition"], "attachment; filename=\"runs.json\"");
+    assert_eq!((runs(&file.json()), &file.json()["next"]), (started.clone(), &Value::Null));
+    let begin = admin.get("/runs.json?limit=3").is(200).json();
+    assert_eq!(runs(&begin), started[..3]);
+    let rest = admin.get(&format!("/runs.json?after={}", begin["next"].as_str().unwrap())).is(200).json();
+    assert_eq!(runs(&rest), started[3..]);
+    assert_eq!(admin.get("/runs.json?plan=none").is(200).json(), json!({ "items": [], "next": null }));
+    admin.get("/runs.json?limit=1000001").fails(400, "invalid_request");
+    admin.get("/runs/a.json").fails(404, "not_found");
     admin.get("/runs?limit=0").fails(400, "invalid_request");
     admin.get("/runs?limit=501").fails(400, "invalid_request");
     admin.get("/runs?after=nonsense").fails(422, "unprocessable");

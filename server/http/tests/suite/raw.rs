@@ -136,6 +136,9 @@ fn bodies_that_are_deep_odd_or_endless_are_refused() {
         is_refused(&body[..body.len().min(60)], &answer);
         assert!(answer.contains("problem+json"), "{answer}");
     }
+    let body = "{\"user\": \"eve\", \"grants\": [[\"admin\", \"all\", true, true]]}";
+    let fields = format!("Content-Type: application/json\r\nContent-Length: {}\r\n", body.len());
+    is_refused("a list as a document", &ask(&admin, "POST /api/v1/users", &fields, body));
     // In chunks, without a length that could be looked at before.
     let chunk = format!("10000\r\n{}\r\n", " ".repeat(0x10000));
     let answer = put(

@@ -38,7 +38,11 @@ fn who_signs_out_is_out_and_who_signs_in_wrongly_isn_t_in() {
     admin.get("/session").is(200);
     let entries = admin.get("/audit?action=session.refuse").is(200).json();
     assert_eq!(entries["items"][0]["object"], "user:bob");
-    assert_eq!(admin.get("/audit/verdict").is(200).json()["is_sound"], true);
+    let verdict = admin.get("/audit/verdict").is(200).json();
+    assert_eq!(verdict["is_sound"], true);
+    let newest = admin.get("/audit?limit=1").is(200).json()["items"][0].clone();
+    let line = format!("{}:{}", newest["entry"], newest["hash"].as_str().unwrap());
+    assert_eq!(verdict["anchor"], line, "as `audit verify --anchor` takes it");
 }
 
 #[test]

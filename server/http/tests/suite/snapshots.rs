@@ -310,9 +310,41 @@ fn decisions_about_a_snapshot_are_carried_out_and_recorded() {
         let ids = all.iter().filter(stays).map(|one| one["id"].as_str().unwrap().to_owned());
         ids.collect::<Vec<_>>()
     };
+    let kept = admin.get("/retention/snapshots?plan=www").is(200).json();
+    assert_eq!(kept["items"], json!([]), "a plan without retention keeps everything: {kept:#}");
     assert_eq!(left("last=2"), [new, newest.as_str()]);
     assert_eq!(left("last=1"), [newest]);
     for wrong in ["daily=many", "last=%2B3", "hourly=4294967296", "within=long", "max_size=large"] {
         admin.get(&format!("/retention/preview?plan=www&{wrong}")).fails(422, "unprocessable");
     }
+}
+
+#[test]
+fn a_snapshot_says_what_keeps_it_and_until_when() {
+    let server = Server::start(
+        "[plan.few]\nrepository = \"main\"\nsource = [{ files = [\"/etc/passwd\"] }]\n\
+         schedule = { cron = \"30 1 * * *\" }\nretention = { last = 2, at_least = 1 }\n",
+    );
+    let admin = server.admin();
+    let back_up = || {
+        let run = admin.post("/runs", json!({ "kind": "backup", "plan": "few" })).is(202).json();
+        let path = format!("/runs/{}", run["run"].as_str().unwrap());
+        let run = admin.wait(&path, |run| run["state"] == "ended");
+        run["report"]["backup"]["snapshot"]["id"].as_str().unwrap().to_owned()
+    };
+    let (older, newer) = (back_up(), back_up());
+    let kept = admin.get("/retention/snapshots?plan=few").is(200).json();
+    assert_eq!(ids(&kept), [newer, older.clone()], "{kept:#}");
+    let runs: Vec<&Value> =
+        kept["items"].as_array().unwrap().iter().map(|one| &one["goes_after_runs"]).collect();
+    assert_eq!(runs, [&json!(2), &json!(1)]);
+    let of_older = admin.get(&format!("/retention/snapshots?plan=few&snapshot={older}")).is(200).json();
+    assert_eq!(of_older["items"], json!([kept["items"][1]]));
+    assert!(kept["items"][1]["kept_by"][0].is_string(), "{kept:#}");
+    // Two nights later, and that night: texts of instants in one zone are in the order of time.
+    let instant = |of: &Value, name: &str| of[name].as_str().unwrap().to_owned();
+    let (newer, older) = (&kept["items"][0], &kept["items"][1]);
+    assert!(instant(older, "goes") < instant(newer, "goes"));
+    assert!(instant(newer, "goes") < instant(newer, "foreseen_until"));
+    admin.get("/retention/snapshots?plan=none").fails(404, "not_found");
 }

@@ -12,7 +12,8 @@ use crate::Store;
 use crate::db::{Dialect, Tx, json, values};
 use crate::error::{Result, StoreError};
 use crate::types::{
-    EventKind, Executor, Fence, HostId, PageSize, PlanId, RepositoryId, RunId, ServerId, UtcTime, micros,
+    DrillId, EventKind, Executor, Fence, HostId, PageSize, PlanId, RepositoryId, RunId, ServerId, UtcTime,
+    micros,
 };
 
 /// Runs that count together.
@@ -20,8 +21,10 @@ use crate::types::{
 pub enum Group {
     /// All.
     All,
-    /// Those of a plan.
+    /// Those of a plan, but for its drills.
     Plan(PlanId),
+    /// Those of a drill.
+    Drill(DrillId),
     /// Those that use a repository.
     Repository(RepositoryId),
     /// Those of a host.
@@ -38,7 +41,10 @@ impl Group {
             Self::Restores(server) => kind == RunKind::Restore && only_server == Some(server),
             _ if kind == RunKind::Restore => false,
             Self::All => true,
+            // A drill reads what the plan has made, and holds up no backup of it.
+            Self::Plan(_) if kind == RunKind::Drill => false,
             Self::Plan(plan) => subject.plan.as_ref() == Some(plan),
+            Self::Drill(drill) => subject.drill.as_ref() == Some(drill),
             Self::Repository(repository) => subject.repository.as_ref() == Some(repository),
             Self::Host(host) => subject.host.as_ref() == Some(host),
         }

@@ -7,7 +7,7 @@ use super::{REQUEST, Run, RunKind, RunNumber, VerdictKind, is_open, is_upkeep, r
 use crate::Store;
 use crate::db::{Filter, Row, values};
 use crate::error::Result;
-use crate::types::{Fingerprint, HostId, Page, PageSize, PlanId, RepositoryId, RunId, UtcTime};
+use crate::types::{DrillId, Fingerprint, HostId, Page, PageSize, PlanId, RepositoryId, RunId, UtcTime};
 
 /// Which runs a listing has: those that are all of this.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct RunFilter {
     pub repository: Option<RepositoryId>,
     /// Of this host.
     pub host: Option<HostId>,
+    /// Of this drill.
+    pub drill: Option<DrillId>,
     /// That do this.
     pub kind: Option<RunKind>,
     /// With this verdict.
@@ -253,6 +255,7 @@ fn selecting(
         None => wanted.add_if("repository = ", repository),
     }
     wanted.add_if("host = ", filter.host.as_ref().map(HostId::as_str));
+    wanted.add_if("drill = ", filter.drill.as_ref().map(DrillId::as_str));
     wanted.add_if("kind = ", filter.kind.map(RunKind::as_str));
     wanted.add_if("verdict = ", filter.verdict.map(VerdictKind::as_str));
     wanted.add_if("fingerprint = ", filter.fingerprint.as_ref().map(Fingerprint::as_str));
@@ -279,7 +282,7 @@ mod tests {
     use super::{FIND, OUTCOMES, RunFilter, listing};
     use crate::db::tests::assert_searches;
     use crate::runs::{RunKind, VerdictKind};
-    use crate::types::{Fingerprint, HostId, PageSize, PlanId, RepositoryId, RunId, UtcTime};
+    use crate::types::{DrillId, Fingerprint, HostId, PageSize, PlanId, RepositoryId, RunId, UtcTime};
 
     #[tokio::test]
     async fn listings_of_runs_never_scan() {
@@ -291,6 +294,7 @@ mod tests {
             RunFilter { plan, verdict: Some(VerdictKind::Failed), ..all() },
             RunFilter { repository: Some(RepositoryId::new("r").unwrap()), ..all() },
             RunFilter { host: Some(HostId::new("h").unwrap()), ..all() },
+            RunFilter { drill: Some(DrillId::new("d").unwrap()), ..all() },
             RunFilter { kind: Some(RunKind::Check), ..all() },
             RunFilter { verdict: Some(VerdictKind::Failed), ..all() },
             RunFilter { fingerprint: Some(Fingerprint::new("f").unwrap()), ..all() },

@@ -6,8 +6,8 @@ use serde_json::{Value as Document, json};
 use crate::db::{NewEvent, Row, Tx, optional_json, values};
 use crate::error::Result;
 use crate::types::{
-    ConfigHash, ErrorCategory, EventKind, Executor, Fingerprint, HostId, Phase, PlanId, RepositoryId, RunId,
-    ServerId, Subject, SubjectKind, Text, UtcTime,
+    ConfigHash, DrillId, ErrorCategory, EventKind, Executor, Fingerprint, HostId, Phase, PlanId,
+    RepositoryId, RunId, ServerId, Subject, SubjectKind, Text, UtcTime,
 };
 
 pub(crate) use claim::next_fence;
@@ -208,6 +208,8 @@ pub struct RunSubject {
     pub repository: Option<RepositoryId>,
     /// The host whose data it is about.
     pub host: Option<HostId>,
+    /// Of a drill: which one.
+    pub drill: Option<DrillId>,
 }
 
 /// The slots that a run stands for.
@@ -320,7 +322,7 @@ macro_rules! run_columns {
         "number, id, kind, plan, repository, host, slot, slots, trigger_kind, \
     parent, root, attempt, state, verdict, reason, created, not_before, started, ended, server, boot, \
     lease_until, config, phase, counters, waits, cancel_requested, error_category, fingerprint, error, \
-     only_server, found_bytes"
+     only_server, found_bytes, drill"
     };
 }
 pub(crate) use run_columns;
@@ -372,6 +374,7 @@ impl Run {
                 plan: row.optional_name("plan")?,
                 repository: row.optional_name("repository")?,
                 host: row.optional_name("host")?,
+                drill: row.optional_name("drill")?,
             },
             slot: row.optional_time("slot")?.map(|at| Slot { at, count: slots }),
             trigger: row.word("trigger_kind", Trigger::parse)?,
@@ -405,6 +408,7 @@ impl Run {
             "plan": self.subject.plan,
             "repository": self.subject.repository,
             "host": self.subject.host,
+            "drill": self.subject.drill,
             "trigger": self.trigger,
             "root": self.root,
             "attempt": self.attempt,
@@ -463,8 +467,9 @@ pub(crate) struct Insert<'a> {
 pub(crate) async fn insert(tx: &mut Tx, now: UtcTime, insert: Insert<'_>) -> Result<Option<Run>> {
     const SQL: &str = concat!(
         "INSERT INTO run (id, kind, plan, repository, host, slot, slots, due, trigger_kind, parent, root, \
-         attempt, state, verdict, reason, created, not_before, ended, beat, config, only_server, request) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, $19, $20, $21) \
+         attempt, state, verdict, reason, created, not_before, ended, beat, config, only_server, request, \
+         drill) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, 0, $19, $20, $21, $22) \
          ON CONFLICT DO NOTHING RETURNING ",
         run_columns!()
     );
@@ -496,6 +501,7 @@ pub(crate) async fn insert(tx: &mut Tx, now: UtcTime, insert: Insert<'_>) -> Res
                 run.config.as_str(),
                 run.errand.as_ref().map(|errand| errand.server.as_str()),
                 optional_json(run.errand.as_ref().map(|errand| &errand.request)),
+                subject.drill.as_ref().map(DrillId::as_str),
             ],
         )
         .await?;

@@ -80,7 +80,7 @@ tables! {
         server Text, boot Text, lease Integer, lease_until Integer, beat Integer, fence Integer, config
         Text, phase Text, counters Text, waits Text, cancel_requested Integer, error_category Text,
         fingerprint Text, error Text, report Text, only_server Text, request Text, files Integer, source_bytes Integer,
-        read_bytes Integer, new_bytes Integer, stored_bytes Integer, found_bytes Integer;
+        read_bytes Integer, new_bytes Integer, stored_bytes Integer, found_bytes Integer, drill Text;
     event: sequence Integer; at Integer, kind Text, subject Text, document Text;
     reader: reader Text; sequence Integer, generation Integer, document Text;
     problem: number Integer; subject Text, kind Text, opened Integer, last_seen Integer, seen Integer,

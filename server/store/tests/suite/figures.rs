@@ -46,6 +46,7 @@ fn backup(name: &str, of: &str, host: &str) -> NewRun {
         plan: Some(plan(of)),
         repository: Some(repository("main")),
         host: Some(HostId::new(host).unwrap()),
+        drill: None,
     };
     NewRun { subject, ..new_run(name, &plan(of), Trigger::Manual) }
 }

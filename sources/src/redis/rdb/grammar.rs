@@ -7,11 +7,11 @@ pub enum Item {
     Number,
     /// A text: its length and its bytes, a number, or compressed.
     Text,
-    /// This many bytes.
+    /// So many bytes.
     Raw(u64),
     /// A number of old sorted sets: as text, behind its length.
     OldDouble,
-    /// A number, and then these, that many times.
+    /// A number, and then this many times these.
     Each(&'static [Item]),
     /// What a module wrote, up to its end.
     Module,

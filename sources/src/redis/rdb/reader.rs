@@ -85,7 +85,7 @@ enum Want {
     Number(Purpose),
 }
 
-/// Items that are read a number of times.
+/// Items that are read this many times.
 struct Frame {
     items: &'static [Item],
     at: usize,
