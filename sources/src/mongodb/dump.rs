@@ -19,12 +19,10 @@ use crate::sink::{NewFile, Sink};
 
 use super::found::{Chosen, Collection, Kind, USERS, collections, databases};
 use super::layout::{self, OPLOG};
-use super::link::{Link, isnt_there, lacks_rights};
+use super::link::{GRANT, Link, isnt_there, lacks_rights};
 
 /// Indexes that are asked for at once: no collection has more than 64.
 const INDEXES_MAX: i32 = 1000;
-/// The user's rights that a whole dump needs.
-pub const GRANT: &str = "`db.grantRolesToUser(USER, [{ role: \"backup\", db: \"admin\" }])`";
 
 /// Dumps databases.
 pub fn dump(

@@ -7,7 +7,7 @@ use mongodb::bson::{Bson, Document, doc};
 use crate::address::Address;
 use crate::error::{Result, SourceError};
 
-use super::link::Link;
+use super::link::{GRANT, Link, lacks_rights};
 
 /// Databases of the server itself, which no one backs up: the log of changes, and how it is spread.
 const INTERNAL: [&str; 2] = ["local", "config"];
@@ -114,7 +114,10 @@ pub fn databases(link: &Link, of: &Address, chosen: &Chosen) -> Result<Vec<Strin
     if let Some(name) = &of.database {
         return Ok(vec![name.clone()]);
     }
-    let answer = link.command("admin", doc! { "listDatabases": 1, "nameOnly": true })?;
+    let users = link.database("admin");
+    let command = users.run_command(doc! { "listDatabases": 1, "nameOnly": true });
+    let answer = link.attempt(command.into_future())?;
+    let answer = answer.map_err(|error| unseen(link, "the databases", &error))?;
     let list = answer.get_array("databases").map(Vec::as_slice).unwrap_or_default();
     let names = list.iter().filter_map(|entry| entry.as_document()?.get_str("name").ok().map(str::to_owned));
     let mut names: Vec<String> =
@@ -127,7 +130,7 @@ pub fn databases(link: &Link, of: &Address, chosen: &Chosen) -> Result<Vec<Strin
 pub fn collections(link: &Link, database: &str) -> Result<Vec<Collection>> {
     let what = format!("the collections of {database}");
     let source = link.database(database);
-    let listed = link.wait(&what, async {
+    let listed = link.attempt(async {
         let mut cursor = source.run_cursor_command(doc! { "listCollections": 1, "cursor": {} }).await?;
         let mut listed = Vec::new();
         while let Some(entry) = cursor.next().await {
@@ -138,10 +141,20 @@ pub fn collections(link: &Link, database: &str) -> Result<Vec<Collection>> {
         }
         Ok(listed)
     })?;
+    let listed = listed.map_err(|error| unseen(link, &what, &error))?;
     let mut collections: Vec<Collection> =
         listed.into_iter().filter_map(|entry| collection(database, &entry)).collect();
     collections.sort_by(|one, other| one.name.cmp(&other.name));
     Ok(collections)
+}
+
+/// A list can't be had: what isn't known can't be reported as missing.
+fn unseen(link: &Link, what: &str, error: &mongodb::error::Error) -> SourceError {
+    if lacks_rights(error) {
+        let why = format!("{}: allow it, by {GRANT}", link.shown(error));
+        return SourceError::Missing { object: what.to_owned(), why };
+    }
+    link.refused(what, error)
 }
 
 fn collection(database: &str, entry: &Document) -> Option<Collection> {

@@ -22,6 +22,8 @@ const LOOK: Duration = Duration::from_millis(50);
 const SHOWN_BYTES_MAX: usize = 1 << 10;
 /// Users are kept in this database, unless someone has put them elsewhere.
 const USERS: &str = "admin";
+/// The user's rights that a whole dump needs.
+pub const GRANT: &str = "`db.grantRolesToUser(USER, [{ role: \"backup\", db: \"admin\" }])`";
 /// The code of a refusal for lack of rights.
 const UNAUTHORIZED: i32 = 13;
 /// The code of a refusal because there is no such collection.

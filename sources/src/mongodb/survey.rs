@@ -5,12 +5,11 @@ use mongodb::bson::{Bson, Document, doc};
 use crate::address::Address;
 use crate::context::Context;
 use crate::dump::DumpOptions;
-use crate::error::Result;
+use crate::error::{Result, SourceError};
 use crate::survey::{DatabaseFound, Finding, Survey, Weight};
 
-use super::dump::GRANT;
 use super::found::{Chosen, Kind, collections, databases};
-use super::link::{Link, lacks_rights};
+use super::link::{GRANT, Link, lacks_rights};
 
 /// Connects, and looks.
 pub fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Result<Survey> {
@@ -52,8 +51,21 @@ pub fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Res
         databases: Vec::new(),
         findings: Vec::new(),
     };
-    for name in databases(&link, of, &chosen)? {
-        let list = collections(&link, &name)?;
+    let names = match databases(&link, of, &chosen) {
+        Err(SourceError::Missing { object, why }) => {
+            found(Weight::Impossible, format!("{object}: {why}"));
+            Vec::new()
+        }
+        names => names?,
+    };
+    for name in names {
+        let list = match collections(&link, &name) {
+            Err(SourceError::Missing { object, why }) => {
+                found(Weight::Impossible, format!("{object}: {why}"));
+                continue;
+            }
+            list => list?,
+        };
         for collection in list.iter().filter(|collection| collection.kind != Kind::View) {
             let source = link.database(&name).collection::<Document>(&collection.stored_in());
             match link.attempt(source.find_one(doc! {}).projection(doc! { "_id": 1 }).into_future())? {
