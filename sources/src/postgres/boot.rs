@@ -3,12 +3,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use keepfast_process::Cancel;
 use keepfast_process::child::{CancellableReader, Ended, Ends};
 use keepfast_process::tool::{Account, Feed, Tool};
 
+use super::dump::connect_to_any;
 use super::facts::Facts;
 use super::restore::{Leniency, login, restore};
 use super::session::{Login, Purpose, Session};
@@ -28,10 +29,10 @@ const PORT: u16 = 5432;
 const USER: &str = "postgres";
 /// The longest path of a socket that systems take.
 const SOCKET_BYTES_MAX: usize = 107;
-/// A new server answers within a second; a machine that is busy takes longer.
-const START_MAX: Duration = Duration::from_secs(60);
-/// How often it is asked meanwhile.
+/// How long a server that doesn't answer is left alone before it is asked again.
 const POLL: Duration = Duration::from_millis(20);
+/// A new server answers within a second; a machine that is busy takes longer.
+const POLLS_MAX: u32 = 3000;
 /// Nothing of it is kept, and nothing that is restored may act: no other server, no program, no background work.
 const SETTINGS: [&str; 17] = [
     "listen_addresses=",
@@ -100,7 +101,6 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
     if let Some(why) = cannot(&programs, options, context) {
         return Ok(Boot::NotHere(why));
     }
-    let begun = Instant::now();
     let address = Address {
         engine: Engine::Postgres,
         place: Place::Socket {
@@ -116,7 +116,7 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
     initialise(&programs, options, context)?;
     let mut server = start(&programs, options, context)?;
     let login = login(&address, context);
-    let session = answered(&mut server, &login, begun)?;
+    let session = answered(&mut server, &login)?;
     if let Some(why) = lacking(&manifest, files, &session)? {
         return Ok(Boot::NotHere(why));
     }
@@ -129,7 +129,11 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
         let (name, found) = ("warnings of the restore".to_owned(), report.warnings.join("; "));
         checks.push(Check { name, expected: None, found, is_right: true });
     }
-    let answered_after = begun.elapsed();
+    let (session, _) = connect_to_any(&login, Purpose::Reading)?;
+    // The server's own clock tells it.
+    let sql = "SELECT extract(epoch FROM clock_timestamp() - pg_catalog.pg_postmaster_start_time())::float8";
+    let seconds: f64 = session.value("how long it runs", sql, &[])?;
+    let answered_after = Duration::try_from_secs_f64(seconds).unwrap_or_default();
     Ok(Boot::Running(Booted { address, version: text, server: Box::new(server), answered_after, checks }))
 }
 
@@ -191,8 +195,10 @@ fn start(programs: &Programs, options: &BootOptions, context: &Context<'_>) -> R
     })
 }
 
-fn answered(server: &mut Server, login: &Login<'_>, begun: Instant) -> Result<Session> {
+fn answered(server: &mut Server, login: &Login<'_>) -> Result<Session> {
+    let mut polls = 0;
     loop {
+        polls += 1;
         match Session::connect(login, USER, Purpose::Reading) {
             Ok(session) => return Ok(session),
             Err(SourceError::Cancelled) => return Err(SourceError::Cancelled),
@@ -200,7 +206,7 @@ fn answered(server: &mut Server, login: &Login<'_>, begun: Instant) -> Result<Se
                 let (program, status) = ("postgres".to_owned(), "while it started".to_owned());
                 return Err(SourceError::Program { program, status, messages: server.last_words() });
             }
-            Err(error) if begun.elapsed() > START_MAX => return Err(error),
+            Err(error) if polls > POLLS_MAX => return Err(error),
             Err(_) => drop(login.ends.run.wait(POLL)),
         }
     }

@@ -1,8 +1,11 @@
 //! The dump of one database: one state, held by a transaction that the others share, with the locks that keep tables from
 //! being changed in their form meanwhile.
 
+use std::io::Seek;
+
 use keepfast_process::Cancel;
 use keepfast_process::child::Ends;
+use tempfile::NamedTempFile;
 use tokio_postgres::error::SqlState;
 
 use super::archive::WithoutTime;
@@ -15,7 +18,7 @@ use super::names::{matches_any, matches_table, qualified, quoted};
 use super::sequences as values;
 use super::session::{Login, Purpose, Session};
 use super::tables::{self, Work};
-use super::tools::ChildReader;
+use super::tools::{ChildReader, source_error};
 use crate::context::Progress;
 use crate::dump::{Content, DumpOptions, OnMissing};
 use crate::error::{Result, SourceError};
@@ -23,8 +26,8 @@ use crate::manifest::{Database, Missing, Table};
 
 /// How long a table that someone changes in its form is waited for.
 const LOCK_WAIT: &str = "20s";
-/// pg_dump finds the same tables locked by us; it waits only if someone has asked for a stronger lock since.
-const LOCK_WAIT_OF_PG_DUMP: &str = "--lock-wait-timeout=10s";
+/// pg_dump waits as long.
+const LOCK_WAIT_OF_PG_DUMP: &str = "--lock-wait-timeout=20s";
 /// A table that is dropped or emptied between the state and its lock makes another state necessary.
 const ATTEMPTS: u32 = 3;
 
@@ -63,7 +66,7 @@ pub fn dump(job: &Job<'_>, is_only: bool) -> Result<Done> {
     let ends = Ends { run: job.login.ends.run.clone(), group: group.clone() };
     let login = Login { ends, ..job.login.clone() };
     let session = Session::connect(&login, job.name, Purpose::Reading)?;
-    let held = hold(&session, job)?;
+    let (held, definitions) = hold(&session, job)?;
     if is_only && let Some(object) = held.unknown.first() {
         let why = format!("the database {} doesn't have it", job.name);
         return Err(SourceError::Missing { object: object.clone(), why });
@@ -78,7 +81,9 @@ pub fn dump(job: &Job<'_>, is_only: bool) -> Result<Done> {
     let mut work = Work::new(job, &held.snapshot, &facts.encoding, loaded_by_root(&session)?, group);
     work.tables = readable.iter().copied().filter(has_rows).cloned().collect();
     work.tables.sort_by(|one, other| other.bytes.cmp(&one.bytes).then_with(|| one.oid.cmp(&other.oid)));
-    let written = tables::write_all(&work, &login, &session, || definitions(job, &session, &held, &facts))?;
+    let written = tables::write_all(&work, &login, &session, || {
+        beside_rows(job, &session, &held, &facts, definitions)
+    })?;
     // Only now is it known that the transaction, with its state and its locks, has held.
     session.execute("the end of the transaction", "COMMIT")?;
     let mut written = written.into_iter().collect::<std::collections::BTreeMap<u32, Table>>();
@@ -96,14 +101,20 @@ pub fn dump(job: &Job<'_>, is_only: bool) -> Result<Done> {
     Ok(Done { database, missing, moment, lsn, unknown })
 }
 
-/// Begins a transaction, looks at what there is in its state, and locks the tables.
-fn hold(session: &Session, job: &Job<'_>) -> Result<Held> {
+/// Begins a transaction, looks at what there is in its state, and locks the tables. The definitions are written before, and
+/// not into the dump: pg_dump locks each table too, and if someone waits for a stronger lock, pg_dump would wait for them, and
+/// they for us. What changed between is noticed, and makes another state necessary.
+fn hold(session: &Session, job: &Job<'_>) -> Result<(Held, Option<NamedTempFile>)> {
     let mut attempt = 1;
     loop {
         session.execute("a transaction", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")?;
         let held = look(session, job.name, job.options)?;
+        let definitions = match job.options.selection.content {
+            Content::Data => None,
+            _ => Some(definitions(job, session, &held)?),
+        };
         match lock(session, job, &held.tables)? {
-            None => return Ok(held),
+            None => return Ok((held, definitions)),
             Some(table) if attempt == ATTEMPTS => {
                 let why = "it was dropped, emptied or rewritten each time that the dump began".to_owned();
                 return Err(session.error(&format!("the table {table}"), why));
@@ -239,41 +250,75 @@ fn lock(session: &Session, job: &Job<'_>, tables: &[Relation]) -> Result<Option<
     rows.first().map(|row| session.column("whether tables were rewritten", row, 0)).transpose()
 }
 
-/// All but the rows of tables.
-fn definitions(job: &Job<'_>, session: &Session, held: &Held, facts: &Facts) -> Result<()> {
-    let content = job.options.selection.content;
-    let tell = |object: &str| {
-        (job.context.progress)(Progress { phase: "definitions", object, done: 0, total: None })
+/// What pg_dump knows of the database, in a file that is thrown away.
+fn definitions(job: &Job<'_>, session: &Session, held: &Held) -> Result<NamedTempFile> {
+    tell(job, job.name);
+    let mut arguments: Vec<String> = match job.options.selection.content {
+        Content::Schema => vec!["--schema-only".to_owned()],
+        // Between them are the rows. That materialized views are filled again comes after.
+        _ => ["--section=pre-data", "--section=post-data"].map(str::to_owned).to_vec(),
     };
+    if !held.has_large_objects {
+        arguments.push("--no-blobs".to_owned());
+    }
+    let scratch = |source| SourceError::File { path: job.context.scratch.clone(), source };
+    let mut file = NamedTempFile::new_in(&job.context.scratch).map_err(scratch)?;
+    let mut archive = archive(job, session.ends(), held, &arguments)?;
+    let copied =
+        std::io::copy(&mut archive, file.as_file_mut()).map_err(|error| source_error(job.name, error));
+    match copied {
+        Err(SourceError::Program { messages, .. }) if messages.contains("LOCK TABLE") => {
+            let why = format!(
+                "someone has locked a table for more than 20 seconds, such as ALTER TABLE, VACUUM FULL or TRUNCATE does: {messages}"
+            );
+            Err(session.error(&format!("the definitions of {}", job.name), why))
+        }
+        other => {
+            other?;
+            file.as_file_mut().rewind().map_err(scratch)?;
+            Ok(file)
+        }
+    }
+}
+
+fn tell(job: &Job<'_>, object: &str) {
+    (job.context.progress)(Progress { phase: "definitions", object, done: 0, total: None });
+}
+
+/// All but the rows of tables.
+fn beside_rows(
+    job: &Job<'_>,
+    session: &Session,
+    held: &Held,
+    facts: &Facts,
+    definitions: Option<NamedTempFile>,
+) -> Result<()> {
     let file = Facts::file(&job.folder);
     write(job.sink, &file, &mut facts.text(&file)?.as_slice())?;
-    if content != Content::Data {
-        tell(job.name);
-        let sections: &[&str] = match content {
-            Content::Schema => &["--schema-only"],
-            // Between them are the rows. That materialized views are refreshed comes after.
-            _ => &["--section=pre-data", "--section=post-data"],
-        };
-        let mut arguments: Vec<String> = sections.iter().map(|&section| section.to_owned()).collect();
-        if !held.has_large_objects {
-            arguments.push("--no-blobs".to_owned());
-        }
-        archive(job, session.ends(), held, &arguments, &archive_file(&job.folder))?;
+    if let Some(mut archive) = definitions {
+        write(job.sink, &archive_file(&job.folder), archive.as_file_mut())?;
     }
-    if content != Content::Schema {
+    if job.options.selection.content != Content::Schema {
         let file = values::file(&job.folder);
         let values = values::values(session, &held.sequences)?;
         write(job.sink, &file, &mut values::text(&values, &file)?.as_slice())?;
     }
     if held.has_large_objects {
-        tell("large objects");
-        let arguments = ["--section=data", "--exclude-table-data=*.*"].map(str::to_owned);
-        archive(job, session.ends(), held, &arguments, &large_objects_file(&job.folder))?;
+        tell(job, "large objects");
+        // Without tables it locks none.
+        let arguments = ["--section=data", "--exclude-table=*.*"].map(str::to_owned);
+        let mut archive = archive(job, session.ends(), held, &arguments)?;
+        write(job.sink, &large_objects_file(&job.folder), &mut archive)?;
     }
     Ok(())
 }
 
-fn archive(job: &Job<'_>, ends: &Ends, held: &Held, arguments: &[String], file: &str) -> Result<()> {
+fn archive(
+    job: &Job<'_>,
+    ends: &Ends,
+    held: &Held,
+    arguments: &[String],
+) -> Result<WithoutTime<ChildReader>> {
     let selection = &job.options.selection;
     let mut tool = job.programs.client("pg_dump", job.login, job.name, job.context)?;
     tool = tool.args(["--format=custom", "--compress=0", LOCK_WAIT_OF_PG_DUMP]).args(arguments);
@@ -299,7 +344,5 @@ fn archive(job: &Job<'_>, ends: &Ends, held: &Held, arguments: &[String], file: 
         tool = tool.args(schemas.iter().map(|schema| format!("--schema={}", quoted(schema))));
     }
     tool = tool.args(&job.options.arguments);
-    let output = ChildReader::start(tool, ends)?;
-    write(job.sink, file, &mut WithoutTime::new(output))?;
-    Ok(())
+    Ok(WithoutTime::new(ChildReader::start(tool, ends)?))
 }

@@ -167,7 +167,7 @@ fn globals(
         tool = tool.arg("--no-role-passwords");
         manifest.missing.push(Missing {
             object: "passwords of roles".to_owned(),
-            why: "only a superuser may read them: roles are restored without passwords".to_owned(),
+            why: "a superuser or a member of pg_read_all_data may read them: roles are restored without passwords".to_owned(),
         });
     }
     if knows(&programs.path("pg_dumpall"), RESTRICT_KEY, context) {

@@ -42,7 +42,7 @@ pub fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Res
     let user: String = session.value("its user", "SELECT current_user::text", &[])?;
     if options.selection.content != Content::Data && !may_read_passwords(&session)? {
         let text = format!(
-            "roles are dumped without their passwords: {user} isn't a superuser, and no one else may read them"
+            "roles are dumped without their passwords: {user} is neither a superuser nor a member of pg_read_all_data"
         );
         survey.found(Weight::Advice, text);
     }

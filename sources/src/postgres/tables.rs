@@ -118,7 +118,7 @@ impl<'a> Work<'a> {
         Ok(())
     }
 
-    /// A connection beside the one that has the locks. It may not wait for a lock: whoever waits for a stronger one waits
+    /// A connection beside the one that has the locks. It may not wait for a lock: a session that waits for a stronger one waits
     /// for the first connection, and this one would wait for them.
     fn help(&self, login: &Login<'_>) -> Result<()> {
         let session = Session::connect(login, self.job.name, Purpose::Reading)?;
