@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::io::{self, Read};
 use std::num::{NonZeroU16, NonZeroU32};
-use std::os::unix::fs::chown;
+use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -28,7 +28,7 @@ use keepfast_sources::{Result, SourceError};
 use keepfast_testkit::servers::{PostgresServer, PostgresVersion};
 
 /// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A server, and folders beside its data that its user can enter.
 pub struct Lab {
@@ -138,6 +138,9 @@ impl Lab {
     }
 
     pub fn spool(&self, name: &str) -> Spool {
+        if !self.path(name).exists() {
+            self.folder(name);
+        }
         Spool::open(self.path(name), SpoolLimit(4 << 30)).expect("a spool")
     }
 
@@ -155,6 +158,7 @@ impl Lab {
         loop {
             let batch = spool.batch(64 << 20, false).expect("a batch");
             if batch.is_empty() {
+                assert_owned(&self.path("spool"));
                 return folder;
             }
             spool
@@ -222,6 +226,19 @@ impl Restored {
 
     pub fn notes(&self) -> String {
         self.query("SELECT string_agg(note, ' ' ORDER BY id) FROM t WHERE filler IS NULL")
+    }
+}
+
+/// All of a spool belongs to the user that the server runs as, who must be able to go on with it.
+fn assert_owned(folder: &Path) {
+    let owner = account().map_or_else(|| rustix::process::geteuid().as_raw(), |account| account.user);
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        let found = fs::symlink_metadata(&path).expect("it is there");
+        assert_eq!(found.uid(), owner, "{}", path.display());
+        if found.is_dir() {
+            assert_owned(&path);
+        }
     }
 }
 

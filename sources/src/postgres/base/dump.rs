@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::num::NonZeroU32;
+use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use postgres_protocol::message::backend::Message as Raw;
@@ -29,6 +30,8 @@ const COMMAND: &str = "BASE_BACKUP (LABEL 'keepfast', PROGRESS true, CHECKPOINT 
                        MANIFEST 'yes', MANIFEST_CHECKSUMS 'SHA256', TABLESPACE_MAP true)";
 /// The bytes of a page of a table. Servers that were built with others are cut at these, which costs deduplication alone.
 const PAGE_BYTES: NonZeroU32 = const { NonZeroU32::new(8192).expect("it isn't zero") };
+/// How long a server may send nothing: it writes a checkpoint first. A connection that was cut on the way ends so as well.
+const SILENCE_MAX: Duration = Duration::from_secs(3600);
 /// The name of the tar with the server's folder.
 const MAIN: &str = "base.tar";
 /// More tablespaces than this are more than a server has.
@@ -85,6 +88,7 @@ struct Sent {
 impl Sent {
     fn take(replication: &mut Replication, sink: &dyn Sink, context: &Context<'_>) -> Result<Self> {
         let connection = &mut replication.connection;
+        connection.set_patience(Some(SILENCE_MAX));
         connection.send(WHAT, |buffer| postgres_protocol::message::frontend::query(COMMAND, buffer))?;
         let start = connection.rows_of_one(WHAT)?;
         let start =

@@ -3,13 +3,13 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt, fchown};
 use std::path::{Path, PathBuf};
 
 use data_encoding::HEXLOWER;
 
 use super::super::segment::WalName;
 use super::super::sum::Sum;
+use super::owner::Owner;
 
 /// A longer file isn't read. One has the segments of one middle number: at most 4096, and their labels.
 const FILE_BYTES_MAX: u64 = 4 << 20;
@@ -18,11 +18,12 @@ const FILE_BYTES_MAX: u64 = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Ledger {
     folder: PathBuf,
+    owner: Owner,
 }
 
 impl Ledger {
-    pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder }
+    pub(super) fn new(folder: PathBuf, owner: Owner) -> Self {
+        Self { folder, owner }
     }
 
     /// The sum of a file that was given away.
@@ -37,22 +38,12 @@ impl Ledger {
     pub(super) fn note(&self, files: &[(WalName, Sum)]) -> io::Result<()> {
         for (name, sum) in files {
             let path = self.file(*name);
-            let mut file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path)?;
-            self.give_to_owner(&file)?;
+            let mut file = self.owner.open(OpenOptions::new().create(true).append(true), &path)?;
             // A line that a crash cut off must not run into the next one.
             writeln!(file, "\n{name} {}", HEXLOWER.encode(sum))?;
             file.sync_all()?;
         }
         File::open(&self.folder)?.sync_all()
-    }
-
-    /// Who gives files away may be root, and the server's user has to read what is noted.
-    fn give_to_owner(&self, file: &File) -> io::Result<()> {
-        let (owner, own) = (fs::metadata(&self.folder)?, file.metadata()?);
-        if rustix::process::geteuid().is_root() && owner.uid() != own.uid() {
-            fchown(file, Some(owner.uid()), Some(owner.gid()))?;
-        }
-        Ok(())
     }
 
     /// The newest segment that was given away whole: the last one of the last timeline.
@@ -103,12 +94,13 @@ fn lines(text: &str) -> impl Iterator<Item = (&str, Sum)> {
 
 #[cfg(test)]
 mod tests {
-    use super::Ledger;
+    use super::{Ledger, Owner};
 
     #[test]
     fn sums_are_found_again_and_a_line_that_was_cut_off_hides_no_other() {
         let folder = tempfile::tempdir().expect("a folder");
-        let ledger = Ledger::new(folder.path().to_owned());
+        let owner = Owner::of(folder.path()).expect("its owner");
+        let ledger = Ledger::new(folder.path().to_owned(), owner);
         let name = |text: &str| text.parse().expect(text);
         let (first, next) = (name("0000000100000000000000FF"), name("000000010000000100000000"));
         let history = name("00000002.history");

@@ -15,6 +15,7 @@ mod gaps;
 mod header;
 mod history;
 mod ledger;
+mod owner;
 mod receive;
 mod spool;
 mod union;

@@ -6,7 +6,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
+use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -27,6 +27,8 @@ use crate::error::{Result, SourceError};
 const WHAT: &str = "START_REPLICATION";
 /// What a server says of a segment, or of a slot, that it couldn't keep.
 const LOST: &[&str] = &["has already been removed", "can no longer", "has been invalidated"];
+/// How many questions a server may leave unanswered, one in each interval.
+const UNANSWERED_MAX: u32 = 6;
 /// At most this much is written before it is made durable.
 const UNFLUSHED_BYTES_MAX: u64 = 4 << 20;
 
@@ -114,6 +116,7 @@ pub fn receive(
         clock: 0,
         segments: 0,
         told: 0,
+        unanswered: 0,
     };
     let ended = receiver.run();
     receiver.end(ended)
@@ -175,6 +178,8 @@ struct Receiver<'a> {
     segments: u64,
     /// How many bytes came.
     told: u64,
+    /// How often the server was asked for an answer since it sent anything.
+    unanswered: u32,
 }
 
 /// The segment that is being written.
@@ -249,11 +254,25 @@ impl Receiver<'_> {
             match self.replication.connection.receive_within(WHAT, patience) {
                 Err(error) => return Err(self.explained(error)),
                 // What came is durable before anything is waited for.
-                Ok(None) => {
+                Ok(None) if !is_durable => {
                     self.flush()?;
                     self.confirm()?;
                 }
-                Ok(Some(Message::Data(data))) => self.take(data)?,
+                // A connection that was cut somewhere on the way looks like a server that has nothing to say.
+                Ok(None) if self.unanswered >= UNANSWERED_MAX => {
+                    return Err(self
+                        .replication
+                        .connection
+                        .refused(WHAT, "the server doesn't answer any more"));
+                }
+                Ok(None) => {
+                    self.unanswered += 1;
+                    self.send_status(true)?;
+                }
+                Ok(Some(Message::Data(data))) => {
+                    self.unanswered = 0;
+                    self.take(data)?;
+                }
                 Ok(Some(Message::Other(Raw::CopyDone))) => {
                     self.flush()?;
                     let connection = &mut self.replication.connection;
@@ -385,13 +404,9 @@ impl Receiver<'_> {
             self.spool.refuse_if_full(self.bytes.get())?;
         }
         let failed = |source| SourceError::File { path: path.clone(), source };
-        let file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(false)
-            .mode(0o600)
-            .open(&path)
-            .map_err(failed)?;
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(false);
+        let file = self.spool.owner().open(&mut options, &path).map_err(failed)?;
         file.set_len(self.bytes.get()).map_err(failed)?;
         if let Some(folder) = path.parent() {
             File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
@@ -423,6 +438,10 @@ impl Receiver<'_> {
 
     /// Tells the server what is durable here. It may remove that.
     fn confirm(&mut self) -> Result<()> {
+        self.send_status(false)
+    }
+
+    fn send_status(&mut self, wants_answer: bool) -> Result<()> {
         let mut status = BytesMut::new();
         status.put_u8(b'r');
         status.put_u64(self.position.0);
@@ -430,7 +449,7 @@ impl Receiver<'_> {
         // Nothing is replayed here.
         status.put_u64(0);
         status.put_i64(self.clock);
-        status.put_u8(0);
+        status.put_u8(u8::from(wants_answer));
         self.replication.connection.send(WHAT, |buffer| CopyData::new(status).map(|data| data.write(buffer)))
     }
 }

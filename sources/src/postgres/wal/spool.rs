@@ -6,7 +6,7 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{CWD, RenameFlags, renameat_with};
@@ -19,6 +19,7 @@ use super::super::sum::{Sum, sum_of};
 use super::header::{HEADER_BYTES, Header};
 use super::history::{HISTORY_BYTES_MAX, History};
 use super::ledger::Ledger;
+use super::owner::Owner;
 use crate::error::{Result, SourceError};
 use crate::files::{FileOf, Files};
 
@@ -46,6 +47,7 @@ pub struct SpoolLimit(pub u64);
 pub struct Spool {
     folder: PathBuf,
     limit: SpoolLimit,
+    owner: Owner,
     ledger: Ledger,
 }
 
@@ -68,16 +70,24 @@ pub struct SystemOf {
 }
 
 impl Spool {
-    /// Uses a folder that only this user can enter, and makes it if it isn't there.
+    /// Uses a folder that only its owner can enter, and makes it if it isn't there. What comes into it belongs to its owner,
+    /// who is the user that the server runs as.
     pub fn open(folder: impl Into<PathBuf>, limit: SpoolLimit) -> Result<Self> {
         let folder = folder.into();
+        let failed = |path: &Path, source| SourceError::File { path: path.to_owned(), source };
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(&folder);
+        let owner = made.and_then(|()| Owner::of(&folder)).map_err(|source| failed(&folder, source))?;
         for part in [READY, RECEIVING, SHIPPED, REFUSED] {
             let path = folder.join(part);
-            let made = DirBuilder::new().recursive(true).mode(0o700).create(&path);
-            made.map_err(|source| SourceError::File { path, source })?;
+            owner.make(&path).map_err(|source| failed(&path, source))?;
         }
-        let ledger = Ledger::new(folder.join(SHIPPED));
-        Ok(Self { folder, limit, ledger })
+        let ledger = Ledger::new(folder.join(SHIPPED), owner);
+        Ok(Self { folder, limit, owner, ledger })
+    }
+
+    /// To whom its files belong.
+    pub(super) fn owner(&self) -> Owner {
+        self.owner
     }
 
     /// A spool that other programs fill, to be emptied or read; none before they have begun. Nothing is made, so that all of
@@ -196,7 +206,7 @@ impl Spool {
             WalName::Label(..) => {}
         }
         let mut output =
-            OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path).map_err(own)?;
+            self.owner.open(OpenOptions::new().write(true).create(true).truncate(true), path).map_err(own)?;
         output.write_all(&first).map_err(own)?;
         let left = bytes.saturating_sub(first.len().try_into().unwrap_or(u64::MAX));
         copy_all(input, &mut output, left, failed, &own)?;
@@ -264,12 +274,9 @@ impl Spool {
         }
         let unfinished = self.folder.join(format!("{SYSTEM}{UNFINISHED}"));
         let text = serde_json::to_vec(&system).map_err(|error| failed(error.into()))?;
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&unfinished)
+        let mut file = self
+            .owner
+            .open(OpenOptions::new().write(true).create(true).truncate(true), &unfinished)
             .map_err(failed)?;
         file.write_all(&text).and_then(|()| file.sync_all()).map_err(failed)?;
         self.rename(&unfinished, &path)
@@ -381,7 +388,7 @@ impl Spool {
     pub(super) fn lock_receiving(&self) -> Result<Option<File>> {
         let path = self.folder.join("receiving.lock");
         let failed = |source| SourceError::File { path: path.clone(), source };
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+        let file = self.owner.open(OpenOptions::new().create(true).append(true), &path).map_err(failed)?;
         match file.try_lock() {
             Ok(()) => Ok(Some(file)),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
@@ -392,7 +399,7 @@ impl Spool {
     fn locked(&self, name: &str) -> Result<File> {
         let path = self.folder.join(name);
         let failed = |source| SourceError::File { path: path.clone(), source };
-        let file = OpenOptions::new().create(true).append(true).mode(0o600).open(&path).map_err(failed)?;
+        let file = self.owner.open(OpenOptions::new().create(true).append(true), &path).map_err(failed)?;
         file.lock().map_err(failed)?;
         Ok(file)
     }

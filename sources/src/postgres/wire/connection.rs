@@ -124,6 +124,11 @@ impl Connection {
         SourceError::Server { server: self.server.clone(), what: what.to_owned(), why: why.into() }
     }
 
+    /// How long the server may send nothing while something is awaited of it; none means for as long as it takes.
+    pub(crate) fn set_patience(&mut self, patience: Option<Duration>) {
+        self.stream.set_patience(patience);
+    }
+
     /// The number in front of the first point of the server's version.
     pub(crate) fn major(&self) -> u32 {
         let version = self.settings.get("server_version").map_or("", String::as_str);
