@@ -32,7 +32,7 @@ fn passwords_are_proven_and_never_shown() {
     make("scram", "scram-sha-256");
     make("hashed", "md5");
     make("clear", "scram-sha-256");
-    lab.execute("CREATE ROLE nobody_else LOGIN");
+    lab.execute("CREATE ROLE unprivileged LOGIN");
     let data = lab.server.data();
     // OpenSSL's program stands in for an authority.
     let made = Command::new("openssl")
@@ -63,7 +63,7 @@ fn passwords_are_proven_and_never_shown() {
     }
     let rules = "local all all trust\nlocal replication postgres trust\nhost replication scram 127.0.0.1/32 scram-sha-256\n\
                  host replication hashed 127.0.0.1/32 md5\nhost replication clear 127.0.0.1/32 password\n\
-                 host replication nobody_else 127.0.0.1/32 trust\n";
+                 host replication unprivileged 127.0.0.1/32 trust\n";
     fs::write(data.join("pg_hba.conf"), rules).expect("rules");
     lab.execute("ALTER SYSTEM SET ssl = on");
     lab.execute("SELECT pg_reload_conf()");
@@ -115,7 +115,7 @@ fn passwords_are_proven_and_never_shown() {
             "in clear text over a connection that isn't encrypted",
         ),
         (with_password(&of("scram", Tls::Verify), SECRET), "certificate"),
-        (of("nobody_else", Tls::Off), "replication role"),
+        (of("unprivileged", Tls::Off), "replication role"),
     ] {
         let said = enter(&address);
         assert!(said.contains(why), "{why}: {said}");
@@ -129,8 +129,8 @@ fn passwords_are_proven_and_never_shown() {
             .into_iter()
             .map(|finding| finding.text)
     };
-    let right: Vec<String> = survey(&of("nobody_else", Tls::Off)).collect();
-    assert_eq!(right, ["nobody_else may not replicate: ALTER ROLE \"nobody_else\" REPLICATION"]);
+    let right: Vec<String> = survey(&of("unprivileged", Tls::Off)).collect();
+    assert_eq!(right, ["unprivileged may not replicate: ALTER ROLE \"unprivileged\" REPLICATION"]);
     let rule: Vec<String> = survey(&of("stranger", Tls::Off)).collect();
     assert!(matches!(rule.as_slice(), [text] if text.contains("pg_hba.conf, and reload")), "{rule:?}");
     let advice = survey(&scram).collect::<Vec<String>>().join("; ");

@@ -24,7 +24,7 @@ const WAL: &str = "wal";
 const TEXT_BYTES_MAX: u64 = 64 << 20;
 /// Folders that a server needs, if the dump doesn't name them.
 const NEEDED: &[&str] = &["pg_wal/archive_status", "pg_tblspc"];
-/// Files of the running server, and those that are written anew here.
+/// Files of the running server, and those that are written again here.
 const NOT_WRITTEN: &[&str] = &[
     "postmaster.pid",
     "postmaster.opts",
