@@ -33,6 +33,7 @@ fn passwords_are_proven_and_never_shown() {
     make("hashed", "md5");
     make("clear", "scram-sha-256");
     lab.execute("CREATE ROLE stranger LOGIN");
+    lab.execute("CREATE ROLE unprivileged LOGIN");
     let data = lab.server.data();
     // OpenSSL's program stands in for an authority.
     let made = Command::new("openssl")
@@ -64,6 +65,7 @@ fn passwords_are_proven_and_never_shown() {
     let rules = "local all all trust\nlocal replication postgres trust\nhost replication scram 127.0.0.1/32 scram-sha-256\n\
                  host replication hashed 127.0.0.1/32 md5\nhost replication clear 127.0.0.1/32 password\n\
                  host replication stranger 127.0.0.1/32 trust\n";
+                 host replication unprivileged 127.0.0.1/32 trust\n";
     fs::write(data.join("pg_hba.conf"), rules).expect("rules");
     lab.execute("ALTER SYSTEM SET ssl = on");
     lab.execute("SELECT pg_reload_conf()");
@@ -116,6 +118,7 @@ fn passwords_are_proven_and_never_shown() {
         ),
         (with_password(&of("scram", Tls::Verify), SECRET), "certificate"),
         (of("stranger", Tls::Off), "replication role"),
+        (of("unprivileged", Tls::Off), "replication role"),
     ] {
         let said = enter(&address);
         assert!(said.contains(why), "{why}: {said}");
@@ -131,6 +134,8 @@ fn passwords_are_proven_and_never_shown() {
     };
     let right: Vec<String> = survey(&of("stranger", Tls::Off)).collect();
     assert_eq!(right, ["stranger may not replicate: ALTER ROLE \"stranger\" REPLICATION"]);
+    let right: Vec<String> = survey(&of("unprivileged", Tls::Off)).collect();
+    assert_eq!(right, ["unprivileged may not replicate: ALTER ROLE \"unprivileged\" REPLICATION"]);
     let rule: Vec<String> = survey(&of("stranger", Tls::Off)).collect();
     assert!(matches!(rule.as_slice(), [text] if text.contains("pg_hba.conf, and reload")), "{rule:?}");
     let advice = survey(&scram).collect::<Vec<String>>().join("; ");
