@@ -94,12 +94,13 @@ impl Spool {
     /// it belongs to their user.
     pub fn find(folder: impl Into<PathBuf>) -> Result<Option<Self>> {
         let folder = folder.into();
-        fs::metadata(&folder).map_err(|source| SourceError::File { path: folder.clone(), source })?;
+        let failed = |source| SourceError::File { path: folder.clone(), source };
+        let owner = Owner::of(&folder).map_err(failed)?;
         if ![READY, RECEIVING, SHIPPED, REFUSED].iter().all(|part| folder.join(part).is_dir()) {
             return Ok(None);
         }
-        let ledger = Ledger::new(folder.join(SHIPPED));
-        Ok(Some(Self { folder, limit: SpoolLimit(u64::MAX), ledger }))
+        let ledger = Ledger::new(folder.join(SHIPPED), owner);
+        Ok(Some(Self { folder, limit: SpoolLimit(u64::MAX), owner, ledger }))
     }
 
     /// Takes a file of the log, as a server names it in `archive_command`. It never takes the place of another: the same
