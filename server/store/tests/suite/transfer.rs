@@ -307,7 +307,7 @@ async fn an_export_of_older_tables_is_brought_to_this_version_and_one_of_newer_t
     );
 
     let lock = ServerLock::take(&folder.path().join("other.db")).unwrap();
-    let newer = FIRST.replace("\"tables\":1", "\"tables\":7");
+    let newer = FIRST.replace("\"tables\":1", "\"tables\":8");
     let error = Store::rebuild_sqlite(&lock, &mut newer.as_bytes()).await.unwrap_err();
     assert!(matches!(error, StoreError::NewerTables { found: 8, known: 7, .. }), "{error}");
     assert!(error.to_string().contains("a newer keepfast"), "{error}");
