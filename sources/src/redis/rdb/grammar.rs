@@ -7,7 +7,7 @@ pub enum Item {
     Number,
     /// A text: its length and its bytes, a number, or compressed.
     Text,
-    /// So many bytes.
+    /// This many bytes.
     Raw(u64),
     /// A number of old sorted sets: as text, behind its length.
     OldDouble,
