@@ -6,6 +6,7 @@ const { visit } = browsing();
 
 visit("drills are listed with what each has shown, and times beside their goals", { path: "/drills" }, async (page) => {
   const rows = page.getByRole("region", { name: "Drills" }).locator("tbody tr");
+  await rows.first().waitFor();
   assert.equal(await rows.count(), 2);
   const shop = await rows.first().innerText();
   assert.match(shop, /shop-db[\s\S]*Failed[\s\S]*more than the goal of 45 min/);
@@ -18,6 +19,7 @@ visit("a drill that failed says what was asked, expected and found, and its evid
   const link = tested.getByRole("link", { name: "Download the evidence" });
   assert.match(await link.getAttribute("href"), /^\/api\/v1\/drills\/shop-db\/evidence\/[0-9a-f]+$/);
   const runs = page.getByRole("region", { name: "Runs" }).locator("tbody tr");
+  await runs.first().waitFor();
   assert.equal(await runs.count(), 2);
   assert.match(await runs.last().innerText(), /Couldn't be tested/);
 });
