@@ -56,9 +56,14 @@ visit("a folder of a million files shows the rows on the screen, and is searched
   // The end of what is loaded brings more.
   await page.keyboard.press("End");
   await page.getByText("the first 1,000").waitFor();
-  await page.keyboard.press("End");
-  // The page after this one may have been loaded before the key was pressed.
-  await grid.getByText(/photo-000(0999|1499)\.jpg/).waitFor();
+  // A key that is pressed while rows come may still lead to the end that was there before: then it is pressed again. Each
+  // time, more may be loaded.
+  const end = grid.getByText(/photo-000(0999|[1-9][49]99)\.jpg/).first();
+  for (let tries = 1; ; tries += 1) {
+    await page.keyboard.press("End");
+    if (await end.waitFor({ timeout: 5000 }).then(() => true, () => false)) break;
+    assert.ok(tries < 10, "the end of what is loaded is never shown");
+  }
   assert.ok((await grid.getByRole("row").count()) < 120);
   await page.keyboard.press("/");
   await page.keyboard.type("0012345");
