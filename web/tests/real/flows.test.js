@@ -309,7 +309,7 @@ scene("a server that restarts, or dies, is waited for, and the page goes on by i
   await page.getByRole("link", { name: "Schedule", exact: true }).first().click();
   // The code of the page, or what it shows: which of them is missing depends on what the browser has loaded before.
   await page.getByText(/This page couldn't be loaded|The server can't be reached/).first().waitFor();
-  await look(page, "page-away");
+  await look(page, "page-away", { alert: true });
   await program.start();
   await heading(page, "Schedule");
   await page.getByText("Live", { exact: true }).waitFor();
