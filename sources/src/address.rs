@@ -102,6 +102,26 @@ impl Address {
         parse::address(text).map_err(|why| AddressError { text: parse::without_password(text), why }.into())
     }
 
+    /// What is reached within this machine: without a password, and without encryption.
+    #[must_use]
+    pub fn local(engine: Engine, place: Place, user: Option<&str>) -> Self {
+        Self {
+            engine,
+            place,
+            user: user.map(str::to_owned),
+            database: None,
+            password: None,
+            tls: Tls::Off,
+            ca_file: None,
+        }
+    }
+
+    /// A file of SQLite.
+    #[must_use]
+    pub fn file(path: PathBuf) -> Self {
+        Self::local(Engine::Sqlite, Place::File(path), None)
+    }
+
     /// The same server, another database.
     #[must_use]
     pub fn with_database(&self, name: &str) -> Self {
@@ -156,16 +176,7 @@ mod parse {
                 return Err("the path of a SQLite file is absolute: `sqlite:///srv/app/data.db`".to_owned());
             }
             refuse_others(&options)?;
-            let place = Place::File(path);
-            return Ok(Address {
-                engine,
-                place,
-                user: None,
-                database: None,
-                password: None,
-                tls: Tls::Off,
-                ca_file: None,
-            });
+            return Ok(Address::file(path));
         }
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
         let (user, server) = match authority.rsplit_once('@') {

@@ -17,7 +17,7 @@ use crate::error::{Result, SourceError};
 /// What is shown of a program that has failed.
 const SAID_BYTES_MAX: u64 = 2 << 10;
 /// A longer path can't be that of a socket.
-const SOCKET_PATH_BYTES_MAX: usize = 107;
+pub const SOCKET_PATH_BYTES_MAX: usize = 107;
 
 /// A server that runs. Dropped, it is ended.
 pub struct Served {

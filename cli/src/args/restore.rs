@@ -4,9 +4,9 @@ use std::num::NonZeroU16;
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
-use keepfast_operations::units;
 use keepfast_sources::restore::Until;
 
+use super::HostFilter;
 use super::databases::until;
 
 /// Options of `restore`.
@@ -34,15 +34,9 @@ pub struct Restore {
     /// How to restore a database.
     #[command(flatten)]
     pub into: IntoDatabase,
-    /// Only snapshots of this writer, by the start of its id, and of the writers that it continues
-    #[arg(long, value_name = "ID")]
-    pub writer: Option<String>,
-    /// Only snapshots of this machine
-    #[arg(long)]
-    pub host: Option<String>,
-    /// Only snapshots with this label. Of several, by commas or several --tag, each must be there
-    #[arg(long = "tag", value_name = "TAG[,TAG]…", value_delimiter = ',', value_parser = units::tag)]
-    pub tags: Vec<String>,
+    /// Which snapshots `latest` is among.
+    #[command(flatten)]
+    pub filter: HostFilter,
     /// Restore only this path of the snapshot, and what is below it
     #[arg(long = "path", value_name = "PATH")]
     pub paths: Vec<PathBuf>,

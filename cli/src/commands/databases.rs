@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
-use keepfast_operations::choose::{Filter, LATEST};
+use keepfast_operations::choose::LATEST;
 use keepfast_operations::databases::{
     DatabaseRestore, DatabaseRestoreReport, DatabaseSource, plan_restore, restore_database, survey,
 };
@@ -112,12 +112,7 @@ fn request_of(options: &Restore, to: &Address) -> DatabaseRestore {
     DatabaseRestore {
         snapshot: options.snapshot.clone().unwrap_or_else(|| LATEST.to_owned()),
         at: options.at.clone(),
-        filter: Filter {
-            writer: options.writer.clone(),
-            host: options.host.clone(),
-            tags: options.tags.clone(),
-            paths: Vec::new(),
-        },
+        filter: super::host_filter_of(&options.filter),
         to: to.clone(),
         password: databases::password(
             into.database_password_file.as_deref(),

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Result;
 use keepfast_engine::EngineError;
 use keepfast_operations::OperationsError;
-use keepfast_operations::choose::{Filter, LATEST};
+use keepfast_operations::choose::LATEST;
 use keepfast_operations::paths::absolute;
 use keepfast_operations::reports::RestoreReport;
 use keepfast_operations::requests::{self, restore};
@@ -42,12 +42,7 @@ fn request_of(common: &Common, options: &Restore) -> requests::Restore {
     requests::Restore {
         snapshot: options.snapshot.clone().unwrap_or_else(|| LATEST.to_owned()),
         at: options.at.clone(),
-        filter: Filter {
-            writer: options.writer.clone(),
-            host: options.host.clone(),
-            tags: options.tags.clone(),
-            paths: Vec::new(),
-        },
+        filter: super::host_filter_of(&options.filter),
         paths: options.paths.clone(),
         include: globs(&options.include),
         exclude: globs(&options.exclude),

@@ -9,7 +9,6 @@ mod survey;
 pub mod wal;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use keepfast_process::Cancel;
 use keepfast_sources::address::{Address, Password};
@@ -65,7 +64,6 @@ impl DatabaseSource {
             let (engine, rest) = text.split_once("://").unwrap_or(("database", &text));
             // Who connects is no part of what it is.
             let place = rest.rsplit_once('@').map_or(rest, |(_, place)| place);
-            let is_usual = |letter: char| letter.is_alphanumeric() || ".-_".contains(letter);
             let plain: String =
                 place.chars().map(|letter| if is_usual(letter) { letter } else { '-' }).collect();
             format!("{engine}-{}", plain.trim_matches('-'))
@@ -76,6 +74,11 @@ impl DatabaseSource {
     pub fn resolve(&self, by: &Resolver<'_>) -> Result<Address> {
         by.resolve(&self.address, self.password.as_ref())
     }
+}
+
+/// Whether a letter stands for itself in the name of a folder.
+fn is_usual(letter: char) -> bool {
+    letter.is_alphanumeric() || ".-_".contains(letter)
 }
 
 /// Reads the passwords of databases.
@@ -105,7 +108,7 @@ pub struct Surroundings {
     children: Children,
     cancel: Cancel,
     programs: Vec<PathBuf>,
-    scratch: Arc<TempDir>,
+    scratch: TempDir,
 }
 
 impl Surroundings {
@@ -113,12 +116,7 @@ impl Surroundings {
     pub fn new(children: &Children, cancel: &Cancel, programs: &[PathBuf]) -> Result<Self> {
         let unusable = |source| DatabaseError::Scratch { folder: SCRATCH.into(), source };
         let scratch = tempfile::Builder::new().prefix("keepfast-").tempdir_in(SCRATCH).map_err(unusable)?;
-        Ok(Self {
-            children: children.clone(),
-            cancel: cancel.clone(),
-            programs: programs.to_vec(),
-            scratch: Arc::new(scratch),
-        })
+        Ok(Self { children: children.clone(), cancel: cancel.clone(), programs: programs.to_vec(), scratch })
     }
 
     /// As the sources take them.

@@ -33,16 +33,7 @@ pub fn sources(parts: &[Source], name: &str) -> Result<Vec<DatabaseSource>> {
             });
         }
         if let Some(file) = &part.sqlite {
-            let place = Place::File(file.path.0.clone());
-            let address = Address {
-                engine: Engine::Sqlite,
-                place,
-                user: None,
-                database: None,
-                password: None,
-                tls: Tls::Off,
-                ca_file: None,
-            };
+            let address = Address::file(file.path.0.clone());
             sources.push(DatabaseSource { name: part.name.clone(), ..DatabaseSource::new(address) });
         }
     }

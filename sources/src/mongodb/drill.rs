@@ -11,7 +11,7 @@ use keepfast_process::tool::{Tool, find};
 use mongodb::bson::{Bson, Document, doc};
 use serde_json::json;
 
-use crate::address::{Address, Engine, Place, Tls};
+use crate::address::{Address, Engine, Place};
 use crate::boot::{Boot, BootOptions, Booted};
 use crate::check::Check;
 use crate::context::Context;
@@ -100,18 +100,11 @@ fn configure(socket: &Path, options: &BootOptions) -> Result<()> {
 }
 
 fn address(socket: &Path) -> Address {
-    Address {
-        engine: Engine::Mongodb,
-        place: Place::Socket {
-            path: socket.to_owned(),
-            port: const { NonZeroU16::new(27017).expect("isn't zero") },
-        },
-        user: None,
-        database: None,
-        password: None,
-        tls: Tls::Off,
-        ca_file: None,
-    }
+    let place = Place::Socket {
+        path: socket.to_owned(),
+        port: const { NonZeroU16::new(27017).expect("isn't zero") },
+    };
+    Address::local(Engine::Mongodb, place, None)
 }
 
 /// Lets the server look through each collection and its indexes.

@@ -15,7 +15,7 @@ use keepfast_process::tool::{Account, Feed, Tool};
 use super::client::Client;
 use super::program::{Program, Purpose};
 use super::restore::CONNECT_TIMEOUT;
-use crate::address::{Address, Engine, Place, Tls};
+use crate::address::{Address, Engine, Place};
 use crate::boot::BootOptions;
 use crate::context::Context;
 use crate::error::{Result, SourceError};
@@ -62,15 +62,7 @@ impl Home<'_> {
             object: engine.to_string(),
             why: "it has no port".to_owned(),
         })?;
-        Ok(Address {
-            engine,
-            place: Place::Socket { path: self.socket(), port },
-            user: Some("root".to_owned()),
-            database: None,
-            password: None,
-            tls: Tls::Off,
-            ca_file: None,
-        })
+        Ok(Address::local(engine, Place::Socket { path: self.socket(), port }, Some("root")))
     }
 
     /// Makes a folder in the server's, which belongs to its user.
@@ -223,7 +215,8 @@ impl Drop for ServerProcess {
     }
 }
 
-fn end_of(started: Started, program: &str) -> SourceError {
+/// Waits for the end of a program that doesn't end by itself.
+pub(super) fn end_of(started: Started, program: &str) -> SourceError {
     let Started { mut output, running } = started;
     let mut printed = [0; 4096];
     while let Ok(1..) = output.read(&mut printed) {}

@@ -14,7 +14,7 @@ use super::facts::Facts;
 use super::restore::{Leniency, login, restore};
 use super::session::{Login, Purpose, Session};
 use super::tools::{Programs, Version, finished, printed};
-use crate::address::{Address, Engine, Place, Tls};
+use crate::address::{Address, Engine, Place};
 use crate::boot::{Boot, BootOptions, Booted};
 use crate::check::Check;
 use crate::context::Context;
@@ -22,13 +22,12 @@ use crate::error::{Result, SourceError};
 use crate::files::Files;
 use crate::manifest::Manifest;
 use crate::restore::{Existing, RestoreOptions};
+use crate::served::SOCKET_PATH_BYTES_MAX;
 
 /// The part of the socket's name; nothing listens on it.
 const PORT: u16 = 5432;
 /// The superuser of the new server.
 const USER: &str = "postgres";
-/// The longest path of a socket that systems take.
-const SOCKET_BYTES_MAX: usize = 107;
 /// How long a server that doesn't answer is left alone before it is asked again.
 const POLL: Duration = Duration::from_millis(20);
 /// A new server answers within a second; a machine that is busy takes longer.
@@ -101,18 +100,11 @@ pub fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> 
     if let Some(why) = cannot(&programs, options, context) {
         return Ok(Boot::NotHere(why));
     }
-    let address = Address {
-        engine: Engine::Postgres,
-        place: Place::Socket {
-            path: options.folder.clone(),
-            port: const { std::num::NonZeroU16::new(PORT).expect("a port isn't zero") },
-        },
-        user: Some(USER.to_owned()),
-        database: None,
-        password: None,
-        tls: Tls::Off,
-        ca_file: None,
+    let place = Place::Socket {
+        path: options.folder.clone(),
+        port: const { std::num::NonZeroU16::new(PORT).expect("a port isn't zero") },
     };
+    let address = Address::local(Engine::Postgres, place, Some(USER));
     initialise(&programs, options, context)?;
     let mut server = start(&programs, options, context)?;
     let login = login(&address, context);
@@ -143,7 +135,7 @@ fn cannot(programs: &Programs, options: &BootOptions, context: &Context<'_>) -> 
         return Some("PostgreSQL doesn't run as root, and no other user is named".to_owned());
     }
     let socket = options.folder.join(format!(".s.PGSQL.{PORT}"));
-    if socket.as_os_str().len() > SOCKET_BYTES_MAX {
+    if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
         return Some(format!("the path {} is too long for a socket", socket.display()));
     }
     let path = programs.path("initdb");

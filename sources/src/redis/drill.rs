@@ -8,7 +8,7 @@ use std::time::Duration;
 use keepfast_process::child::Ended;
 use keepfast_process::tool::{Feed, Tool, find};
 
-use crate::address::{Address, Engine, Place, Tls};
+use crate::address::{Address, Engine, Place};
 use crate::boot::{Boot, BootOptions, Booted};
 use crate::check::Check;
 use crate::context::Context;
@@ -80,18 +80,9 @@ fn too_new(version: &str) -> Boot {
 }
 
 fn address(socket: &Path) -> Address {
-    Address {
-        engine: Engine::Redis,
-        place: Place::Socket {
-            path: socket.to_owned(),
-            port: const { NonZeroU16::new(6379).expect("isn't zero") },
-        },
-        user: None,
-        database: None,
-        password: None,
-        tls: Tls::Off,
-        ca_file: None,
-    }
+    let place =
+        Place::Socket { path: socket.to_owned(), port: const { NonZeroU16::new(6379).expect("isn't zero") } };
+    Address::local(Engine::Redis, place, None)
 }
 
 /// The server's program that is the best for a version, and its own version.

@@ -5,7 +5,7 @@ use std::io::{self, BufRead, Read};
 
 use crate::address::{Address, Engine};
 use crate::context::{Context, Progress};
-use crate::dump::{Content, DumpOptions, Selection};
+use crate::dump::{DumpOptions, Selection};
 use crate::error::{Result, SourceError};
 use crate::manifest::{Database, Form, Manifest, Table};
 use crate::sink::{NewFile, Sink};
@@ -54,13 +54,7 @@ pub fn dump(
 
 /// A picture has all databases: a part of them can't be asked for.
 pub fn is_whole_server(from: &Address, selection: &Selection) -> Result<()> {
-    let is_everything = selection.databases.is_empty()
-        && selection.schemas.is_empty()
-        && selection.tables.is_empty()
-        && selection.exclude_tables.is_empty()
-        && selection.content == Content::All
-        && from.database.is_none();
-    if is_everything {
+    if selection.is_everything() && from.database.is_none() {
         return Ok(());
     }
     let why =

@@ -13,7 +13,7 @@ use rusqlite::{Connection, Rows};
 
 use crate::address::{Address, Engine};
 use crate::context::{Context, Progress};
-use crate::dump::{Content, DumpOptions, Selection};
+use crate::dump::{DumpOptions, Selection};
 use crate::error::{Result, SourceError};
 use crate::manifest::{Database, Form, Manifest};
 use crate::sink::{NewFile, Sink};
@@ -60,12 +60,7 @@ pub fn dump(
 
 /// A dump is all pages: a part of a database can't be asked for.
 pub fn is_whole_file(path: &Path, selection: &Selection) -> Result<()> {
-    let is_everything = selection.databases.is_empty()
-        && selection.schemas.is_empty()
-        && selection.tables.is_empty()
-        && selection.exclude_tables.is_empty()
-        && selection.content == Content::All;
-    if is_everything {
+    if selection.is_everything() {
         return Ok(());
     }
     let why = "a dump of SQLite is the whole file: select what to restore instead".to_owned();

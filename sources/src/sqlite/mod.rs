@@ -2,17 +2,13 @@
 
 use std::os::unix::fs::OpenOptionsExt;
 
-use crate::address::{Address, Engine, Place, Tls};
+use crate::address::Address;
 use crate::boot::{Boot, BootOptions, Booted};
 use crate::check::Check;
 use crate::context::Context;
-use crate::dump::DumpOptions;
 use crate::error::{Result, SourceError};
 use crate::files::Files;
 use crate::manifest::Manifest;
-use crate::restore::{RestoreOptions, RestorePlan, RestoreReport};
-use crate::sink::Sink;
-use crate::survey::Survey;
 use crate::watch::Watch;
 
 pub use header::{PageBytes, looks_like};
@@ -26,38 +22,9 @@ mod stored;
 mod survey;
 mod tables;
 
-pub(crate) fn survey(of: &Address, options: &DumpOptions, context: &Context<'_>) -> Result<Survey> {
-    survey::survey(of, options, context)
-}
-
-pub(crate) fn dump(
-    from: &Address,
-    options: &DumpOptions,
-    sink: &dyn Sink,
-    context: &Context<'_>,
-) -> Result<Manifest> {
-    dump::dump(from, options, sink, context)
-}
-
-pub(crate) fn plan(
-    manifest: &Manifest,
-    files: &dyn Files,
-    to: &Address,
-    options: &RestoreOptions,
-    context: &Context<'_>,
-) -> Result<RestorePlan> {
-    restore::plan(manifest, files, to, options, context)
-}
-
-pub(crate) fn restore(
-    manifest: &Manifest,
-    files: &dyn Files,
-    to: &Address,
-    options: &RestoreOptions,
-    context: &Context<'_>,
-) -> Result<RestoreReport> {
-    restore::restore(manifest, files, to, options, context)
-}
+pub(crate) use dump::dump;
+pub(crate) use restore::{plan, restore};
+pub(crate) use survey::survey;
 
 /// SQLite has no servers: the database lies in the folder, and this process reads it.
 pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'_>) -> Result<Boot> {
@@ -70,15 +37,7 @@ pub(crate) fn boot(files: &dyn Files, options: &BootOptions, context: &Context<'
     stored::answer(&path, "SELECT count(*) FROM sqlite_schema", context)?;
     let answered_after = watch.passed();
     let checks = stored::compared(&path, &manifest, context)?;
-    let address = Address {
-        engine: Engine::Sqlite,
-        place: Place::File(path),
-        user: None,
-        database: None,
-        password: None,
-        tls: Tls::Off,
-        ca_file: None,
-    };
+    let address = Address::file(path);
     let version = rusqlite::version().to_owned();
     Ok(Boot::Running(Booted { address, version, server: Box::new(()), answered_after, checks }))
 }

@@ -17,6 +17,7 @@ use std::fmt;
 
 use serde::{Serialize, Serializer};
 
+use super::is_usual;
 use crate::error::{DatabaseError, Result};
 
 pub use archive::Lists;
@@ -39,7 +40,6 @@ pub struct LogName(String);
 impl LogName {
     /// Letters, digits, and a few signs: it becomes the name of a folder and a part of a label.
     pub fn parse(text: &str) -> Result<Self> {
-        let is_usual = |letter: char| letter.is_alphanumeric() || ".-_".contains(letter);
         if (1..=NAME_MAX).contains(&text.len()) && text.chars().all(is_usual) {
             return Ok(Self(text.to_owned()));
         }

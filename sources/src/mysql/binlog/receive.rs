@@ -1,7 +1,6 @@
 //! Receives the log of changes from a server while it is written, into a folder.
 
 use std::fs;
-use std::io::Read;
 use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, TryRecvError};
@@ -9,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use keepfast_process::Cancel;
-use keepfast_process::child::{Ends, Started};
+use keepfast_process::child::Ends;
 use keepfast_process::tool::Feed;
 
 use super::read::{LogFacts, LogName, examine, in_order};
@@ -18,6 +17,7 @@ use crate::context::Context;
 use crate::error::{Result, SourceError};
 use crate::mysql::client::Client;
 use crate::mysql::program::{Program, Purpose};
+use crate::mysql::server::end_of;
 
 /// How to receive.
 #[derive(Debug, Clone)]
@@ -160,22 +160,6 @@ impl Drop for Receiver {
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
-    }
-}
-
-/// Waits for the end of the program, which never ends by itself.
-fn end_of(started: Started, program: &str) -> SourceError {
-    let mut output = started.output;
-    let mut printed = [0; 4096];
-    while let Ok(1..) = output.read(&mut printed) {}
-    match started.running.wait() {
-        Ok(Some(ended)) => SourceError::Program {
-            program: program.to_owned(),
-            status: ended.status.to_string(),
-            messages: ended.stderr.unwrap_or_default(),
-        },
-        Ok(None) => SourceError::Cancelled,
-        Err(source) => SourceError::File { path: program.into(), source },
     }
 }
 

@@ -11,14 +11,13 @@ use rustix::process::Signal;
 
 use super::super::tools::Programs;
 use super::super::wire::{Mode, connect};
-use crate::address::{Address, Engine, Place, Tls};
+use crate::address::{Address, Engine, Place};
 use crate::context::Context;
 use crate::error::{Result, SourceError};
+use crate::served::SOCKET_PATH_BYTES_MAX;
 
 /// A part of the socket's name; nothing listens on it.
 const PORT: NonZeroU16 = const { NonZeroU16::new(5432).expect("it isn't zero") };
-/// The longest path of a socket that the system takes.
-const SOCKET_PATH_MAX: usize = 107;
 /// How long a server may take to end when it is asked to, before it is killed.
 const END_MAX: Duration = Duration::from_secs(60);
 /// How long one that isn't needed any more may take.
@@ -104,9 +103,9 @@ impl Server {
     pub(super) fn start(start: &Start<'_>, context: &Context<'_>) -> Result<Self> {
         let program = start.programs.path("postgres");
         let socket = start.folder.join(format!(".s.PGSQL.{PORT}"));
-        if socket.as_os_str().len() > SOCKET_PATH_MAX {
+        if socket.as_os_str().len() > SOCKET_PATH_BYTES_MAX {
             let why = format!(
-                "a socket's path has at most {SOCKET_PATH_MAX} bytes: choose a folder with a shorter one"
+                "a socket's path has at most {SOCKET_PATH_BYTES_MAX} bytes: choose a folder with a shorter one"
             );
             return Err(SourceError::Unsupported { object: socket.display().to_string(), why });
         }
@@ -115,15 +114,7 @@ impl Server {
         let failed = |source| SourceError::File { path: program.clone(), source };
         let fed = tool.start(Feed::Nothing, Ends::from(&context.cancel)).map_err(failed)?;
         let place = Place::Socket { path: start.folder.to_owned(), port: PORT };
-        let address = Address {
-            engine: Engine::Postgres,
-            place,
-            user: Some(start.user.to_owned()),
-            database: None,
-            password: None,
-            tls: Tls::Off,
-            ca_file: None,
-        };
+        let address = Address::local(Engine::Postgres, place, Some(start.user));
         let (running, output) = (Some(fed.started.running), fed.started.output);
         Ok(Self { running, _output: output, address, program: program.display().to_string() })
     }
